@@ -1,0 +1,327 @@
+"""The configuration of a run: one flat, frozen dataclass; YAML in and out; every range check.
+
+The defaults stand here and nowhere else. Each setting carries its help text and its range in
+the field's metadata, from which `docs/configuration.md` is checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfadvseg.errors import InputError
+
+RECIPES = ("supervised", "adversarial", "paper")
+MODELS = ("unet", "attention_unet")
+NORMS = ("batch", "instance", "group")
+AUGMENTATIONS = ("flip", "affine", "elastic", "gamma", "noise")
+DEFAULT_STEPS = 4000
+
+
+def _setting(
+    default: Any,
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    choices: tuple[str, ...] | None = None,
+    positive: bool = False,
+) -> Any:
+    """A field with its help text and its range: `low` and `high` included, or above zero."""
+    limits = {"low": low, "high": high, "choices": choices, "positive": positive}
+    return field(default=default, metadata={"help": text, **limits})
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run.
+
+    Raises:
+        InputError: if a value has the wrong type or lies outside its range.
+    """
+
+    # Data
+    data: str | None = _setting(None, "data folder; none: a phantom is generated in the run folder")
+    unlabelled: str | None = _setting(None, "folder with further unlabelled images")
+    patient_pattern: str | None = _setting(
+        None, "regular expression on file names whose first group is the patient"
+    )
+    classes: tuple[str, ...] | None = _setting(
+        None, "class names, background first; none: from dataset.json, else from the masks"
+    )
+    ignore_label: int | None = _setting(
+        None, "mask value that no loss and no metric counts; none: dataset.json, else 255", 1, 255
+    )
+    channels: int | None = _setting(None, "image channels; none: read from the images", 1)
+    image_size: int | tuple[int, int] = _setting(
+        256, "side of the images that the network sees, in pixels; or [height, width]", 8, 8192
+    )
+    crop: int | tuple[int, int] | None = _setting(
+        None, "centred window that is cut before resizing, in source pixels; none: all", 8
+    )
+    window: str | tuple[float, float] | None = _setting(
+        None,
+        "intensities that become 0 and 1: percentile (0.5 and 99.5), minmax, or [low, high]; "
+        "none: from dataset.json, else percentile",
+    )
+    augment: tuple[str, ...] = _setting(
+        AUGMENTATIONS, "random changes of the training images", choices=AUGMENTATIONS
+    )
+
+    # Split, by patients
+    labelled_patients: int | tuple[str, ...] | None = _setting(
+        None, "training patients whose masks are used: a number or names; none: all", 1
+    )
+    labelled_fraction: float | None = _setting(
+        None, "the same as a share of the training patients that have masks", 0, 1, positive=True
+    )
+    val_patients: int | tuple[str, ...] | None = _setting(
+        None, "validation patients: a number or names; none: cases.csv, else a fifth", 0
+    )
+    test_patients: int | tuple[str, ...] | None = _setting(
+        None, "test patients: a number or names; none: cases.csv, else no test set", 0
+    )
+
+    # Networks
+    model: str = _setting("unet", "segmenter", choices=MODELS)
+    base_filters: int = _setting(32, "filters of the segmenter's first level", 1, 1024)
+    depth: int = _setting(4, "times that the segmenter halves the resolution", 1, 8)
+    norm: str = _setting("instance", "normalisation in the segmenter", choices=NORMS)
+    upsampling: str = _setting(
+        "transposed", "up-sampling in the segmenter", choices=("transposed", "bilinear")
+    )
+    discriminator_filters: tuple[int, ...] = _setting(
+        (64, 128, 256, 512, 512), "filters of the discriminator; one layer with 1 follows", 1, 4096
+    )
+    discriminator_strides: int | tuple[int, ...] = _setting(
+        2, "stride of all its layers, or of each, the last one included", 1, 4
+    )
+
+    # Method
+    recipe: str = _setting("paper", "which of the paper's parts are used", choices=RECIPES)
+    steps: int | None = _setting(None, f"optimizer steps; none: {DEFAULT_STEPS}", 1)
+    epochs: int | None = _setting(None, "passes over the labelled images, instead of steps", 1)
+    warmup: float = _setting(
+        0.3, "share of the steps before the semi-supervised stage", 0, 1
+    )
+    lambda_adv: float = _setting(0.01, "weight of L_adv on labelled images", 0)
+    lambda_adv_unlabelled: float = _setting(0.0, "weight of L_adv on unlabelled images", 0)
+    lambda_semi: float = _setting(0.1, "weight of L_semi", 0)
+    t_semi: float = _setting(0.2, "confidence above which a pseudo-label is trusted", 0, 1)
+    discriminator_fakes: str = _setting(
+        "labelled",
+        "predictions that the discriminator learns as fake",
+        choices=("labelled", "both"),
+    )
+
+    # Optimisation
+    batch_size: int = _setting(8, "labelled images in a step", 1)
+    unlabelled_batch_size: int = _setting(8, "unlabelled images in a step", 1)
+    learning_rate: float = _setting(1e-3, "segmenter's, at the start", 0, positive=True)
+    discriminator_learning_rate: float = _setting(
+        1e-4, "discriminator's, at the start", 0, positive=True
+    )
+    weight_decay: float = _setting(1e-4, "segmenter's decoupled weight decay", 0)
+    precision: str = _setting(
+        "float32", "arithmetic of the networks", choices=("float32", "bfloat16")
+    )
+    seed: int = _setting(0, "seed of the split, the weights, the order and the augmentation", 0)
+
+    # Supervision of the run
+    validate_every: int | None = _setting(
+        None, "steps between validations and checkpoints; none: a twentieth, at least 50", 1
+    )
+    early_stopping: int | None = _setting(
+        None, "validations without improvement after which training stops; none: never", 1
+    )
+
+    def __post_init__(self) -> None:
+        """Brings every value to its type and checks it."""
+        hints = typing.get_type_hints(type(self))
+        for f in dataclasses.fields(self):
+            value = _coerce(f.name, getattr(self, f.name), hints[f.name])
+            object.__setattr__(self, f.name, value)
+            for item in value if isinstance(value, tuple) else (value,):
+                _check_range(f.name, item, f.metadata)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuses values that are right each but wrong together."""
+        if self.steps is not None and self.epochs is not None:
+            raise InputError("steps and epochs: expected one of them, received both; drop one")
+        if self.labelled_patients is not None and self.labelled_fraction is not None:
+            raise InputError(
+                "labelled_patients and labelled_fraction: expected one of them, received both; "
+                "drop one"
+            )
+        if isinstance(self.window, str) and self.window not in ("percentile", "minmax"):
+            raise InputError(
+                f"window: expected percentile, minmax or [low, high], received {self.window!r}"
+            )
+        if isinstance(self.window, tuple) and not self.window[0] < self.window[1]:
+            raise InputError(f"window: expected low < high, received {list(self.window)}")
+        strides, layers = self.discriminator_strides, len(self.discriminator_filters) + 1
+        if isinstance(strides, tuple) and len(strides) != layers:
+            raise InputError(
+                f"discriminator_strides: expected one number or {layers} (a layer each, the last "
+                f"included), received {len(strides)}"
+            )
+        if self.classes is not None and not 2 <= len(self.classes) <= 255:
+            raise InputError(f"classes: expected 2 to 255 names, received {len(self.classes)}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Config:
+        """Makes a configuration from names and values.
+
+        Raises:
+            InputError: if a name is unknown (the nearest is suggested) or a value is wrong.
+        """
+        names = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+                mend = f"did you mean {near[0]}?" if near else "see docs/configuration.md"
+                raise InputError(f"unknown setting {name!r}; {mend}")
+        return cls(**values)
+
+    def replace(self, **values: Any) -> Config:
+        """A copy with other values, checked again."""
+        return dataclasses.replace(self, **values)
+
+    def to_yaml(self) -> str:
+        """The configuration as YAML that `read_settings` reads back."""
+        values = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+        return yaml.safe_dump(values, sort_keys=False)
+
+    def total_steps(self, labelled_images: int) -> int:
+        """Optimizer steps of the run; an epoch is one pass over the labelled images."""
+        if self.epochs is not None:
+            return self.epochs * -(-labelled_images // self.batch_size)
+        return self.steps if self.steps is not None else DEFAULT_STEPS
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images that the network sees, in pixels."""
+        return _pair(self.image_size)
+
+    def crop_size(self) -> tuple[int, int] | None:
+        """Height and width of the centred window in source pixels, None for the whole image."""
+        return None if self.crop is None else _pair(self.crop)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Reads the settings of a YAML file, unchecked.
+
+    Raises:
+        InputError: if the file is missing or is not a YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"{path}: expected a YAML file of settings, {reason}") from error
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{path}: expected YAML, received what cannot be read: {line}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected `name: value` lines, received {type(values).__name__}")
+    return values
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Splits `name=value`; the value is read as YAML, so `[1, 2]`, `null` and `0.5` work.
+
+    Raises:
+        InputError: if there is no `=`, or the value is not YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text}: expected name=value, for example --set steps=1000")
+    try:
+        return name.strip().replace("-", "_"), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {text}: the value is not YAML; put it in quotes") from error
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """The value as one of the types that the hint allows."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        matched, result = _match(value, option)
+        if matched:
+            return result
+    expected = " or ".join(_type_name(option) for option in options)
+    raise InputError(f"{name}: expected {expected}, received {value!r}")
+
+
+def _match(value: Any, option: Any) -> tuple[bool, Any]:
+    """Whether the value fits one type, and the value as that type."""
+    if option is type(None):
+        return value is None, None
+    if typing.get_origin(option) is tuple:
+        return _match_tuple(value, typing.get_args(option))
+    if option is float:
+        # YAML 1.1 takes 1e-3 for a string.
+        try:
+            return not isinstance(value, bool) and value is not None, float(value)
+        except (TypeError, ValueError):
+            return False, None
+    if option is str:
+        return isinstance(value, str), value
+    return isinstance(value, option) and not isinstance(value, bool), value
+
+
+def _match_tuple(value: Any, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Whether a list fits a tuple type, and the list as that tuple."""
+    if not isinstance(value, list | tuple):
+        return False, None
+    if arguments[-1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(value) != len(arguments):
+        return False, None
+    if arguments and arguments[0] is str:  # patients named 1001 in YAML are numbers
+        value = [str(item) if isinstance(item, int) else item for item in value]
+    pairs = [_match(item, option) for item, option in zip(value, arguments, strict=True)]
+    return all(matched for matched, _ in pairs), tuple(result for _, result in pairs)
+
+
+def _type_name(option: Any) -> str:
+    if option is type(None):
+        return "null"
+    if typing.get_origin(option) is tuple:
+        arguments = typing.get_args(option)
+        inner = _type_name(arguments[0])
+        return f"a list of {inner}s" if arguments[-1] is Ellipsis else f"[{inner}, {inner}]"
+    return {int: "integer", float: "number", str: "name"}[option]
+
+
+def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    choices, low, high = limits["choices"], limits["low"], limits["high"]
+    if choices is not None and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        mend = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"{name}: expected {', '.join(choices)}, received {value!r}{mend}")
+    if not isinstance(value, int | float):
+        return
+    bound = f"above {low}" if limits["positive"] else f"at least {low}"
+    too_low = low is not None and (value <= low if limits["positive"] else value < low)
+    if too_low or (high is not None and value > high) or not math.isfinite(value):
+        bound += f" and at most {high}" if high is not None else ""
+        raise InputError(f"{name}: expected a number {bound}, received {value}")

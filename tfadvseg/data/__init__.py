@@ -1,0 +1,1 @@
+"""From files to batches: reading, cases and splits, preprocessing, augmentation, pipelines."""

@@ -1,0 +1,122 @@
+"""Random changes of a batch of training images, the masks moved with them.
+
+All geometry (flip, affine, elastic) is composed into one displacement field, so that images are
+interpolated once and masks are taken from the nearest pixel once. Every draw comes from a
+stateless generator: the same seed gives the same batch, whatever ran before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+ROTATION_DEGREES = 15.0
+SCALING = 0.15  # sides are scaled by 1 - SCALING to 1 + SCALING
+TRANSLATION = 0.06  # of the side
+ELASTIC_GRID = 5  # control points a side
+ELASTIC_SHIFT = 0.02  # standard deviation of a control point, of the side
+GAMMA = 0.3  # exponents of exp(-GAMMA) to exp(GAMMA)
+NOISE = 0.03  # largest standard deviation, of the intensity range [0, 1]
+
+
+def augment(
+    images: tf.Tensor, masks: tf.Tensor | None, names: Sequence[str], seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Changes a batch at random.
+
+    Args:
+        images: (N, H, W, K) float32 in [0, 1].
+        masks: (N, H, W) integer class indices, or None.
+        names: which changes to make: flip (left-right), affine, elastic, gamma, noise.
+        seed: (2,) integers.
+
+    Returns:
+        Images in [0, 1] and masks, of the same shapes. Beyond the border the border repeats, in
+        both.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 4))
+    shape = tf.shape(images)
+    if {"flip", "affine", "elastic"} & set(names):
+        points = _sampling_points(shape, names, seeds[0], seeds[1])
+        images = sample_linear(images, points)
+        masks = None if masks is None else sample_nearest(masks, points)
+    if "gamma" in names:
+        exponents = tf.exp(_uniform((shape[0], 1, 1, 1), seeds[2], GAMMA))
+        images = tf.pow(images, exponents)
+    if "noise" in names:
+        spread = tf.abs(_uniform((shape[0], 1, 1, 1), seeds[3], NOISE))
+        noise = tf.random.stateless_normal(shape, seeds[3])
+        images = tf.clip_by_value(images + noise * spread, 0.0, 1.0)
+    return images, masks
+
+
+def sample_linear(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
+    """Images (N, H, W, K) at fractional pixel positions (N, H, W, 2), bilinear."""
+    below = tf.floor(points)
+    weight = points - below
+    top, left = tf.unstack(tf.cast(below, tf.int32), axis=-1)
+    down, right = weight[..., :1], weight[..., 1:]
+    upper = _take(images, top, left) * (1 - right) + _take(images, top, left + 1) * right
+    lower = _take(images, top + 1, left) * (1 - right) + _take(images, top + 1, left + 1) * right
+    return upper * (1 - down) + lower * down
+
+
+def sample_nearest(masks: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
+    """Masks (N, H, W) at fractional pixel positions (N, H, W, 2), nearest pixel."""
+    rows, columns = tf.unstack(tf.cast(tf.round(points), tf.int32), axis=-1)
+    return _take(masks, rows, columns)
+
+
+def _take(values: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Values (N, H, W, ...) at whole pixel positions, those beyond the border moved to it."""
+    height, width = tf.shape(values)[1], tf.shape(values)[2]
+    rows = tf.clip_by_value(rows, 0, height - 1)
+    columns = tf.clip_by_value(columns, 0, width - 1)
+    flat = tf.reshape(values, tf.concat([tf.shape(values)[:1], [-1], tf.shape(values)[3:]], 0))
+    return tf.gather(flat, rows * width + columns, batch_dims=1)
+
+
+def _sampling_points(
+    shape: tf.Tensor, names: Sequence[str], affine_seed: tf.Tensor, elastic_seed: tf.Tensor
+) -> tf.Tensor:
+    """Where each pixel of the result comes from: (N, H, W, 2) rows and columns."""
+    count, height, width = shape[0], shape[1], shape[2]
+    size = tf.cast(tf.stack([height, width]), tf.float32)
+    rows, columns = tf.meshgrid(
+        tf.range(size[0]) - (size[0] - 1) / 2, tf.range(size[1]) - (size[1] - 1) / 2, indexing="ij"
+    )
+    grid = tf.stack([rows, columns], axis=-1)[tf.newaxis]
+    matrices, shifts = _affine(count, names, affine_seed)
+    points = tf.einsum("nij,nhwj->nhwi", matrices, tf.tile(grid, (count, 1, 1, 1)))
+    points += shifts[:, tf.newaxis, tf.newaxis] * size + (size - 1) / 2
+    if "elastic" in names:
+        control = tf.random.stateless_normal((count, ELASTIC_GRID, ELASTIC_GRID, 2), elastic_seed)
+        control *= ELASTIC_SHIFT * tf.reduce_min(size)
+        points += tf.image.resize(control, (height, width), method="bicubic")
+    return points
+
+
+def _affine(
+    count: tf.Tensor, names: Sequence[str], seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Matrices (N, 2, 2) and shifts (N, 2) as shares of the sides; about the image's centre."""
+    draws = tf.unstack(tf.random.split(seed, 4))
+    mirror = tf.ones((count,))
+    if "flip" in names:
+        mirror = tf.sign(_uniform((count,), draws[0], 1.0))
+    if "affine" not in names:
+        zeros = tf.zeros((count,))
+        scale, angle, shifts = tf.ones((count, 2)), zeros, tf.zeros((count, 2))
+    else:
+        angle = _uniform((count,), draws[1], ROTATION_DEGREES * 3.14159265 / 180)
+        scale = 1 + _uniform((count, 2), draws[2], SCALING)
+        shifts = _uniform((count, 2), draws[3], TRANSLATION)
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    rows = tf.stack([cos * scale[:, 0], -sin * scale[:, 1] * mirror], axis=-1)
+    columns = tf.stack([sin * scale[:, 0], cos * scale[:, 1] * mirror], axis=-1)
+    return tf.stack([rows, columns], axis=1), shifts
+
+
+def _uniform(shape: tuple[tf.Tensor | int, ...], seed: tf.Tensor, limit: float) -> tf.Tensor:
+    return tf.random.stateless_uniform(shape, seed, minval=-limit, maxval=limit)

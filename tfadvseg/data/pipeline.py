@@ -1,0 +1,143 @@
+"""From cases to the stream of training batches: `((images, masks), unlabelled)`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfadvseg.data.augment import augment
+from tfadvseg.data.cases import Case
+from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.data.preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Decoded and preprocessed images, all of one size, with or without masks.
+
+    Attributes:
+        images: (N, H, W, K) float32 in [0, 1].
+        masks: (N, H, W) uint8 class indices, or None.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray | None = None
+
+
+def load_pool(
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    *,
+    channels: int,
+    ignore_label: int,
+    progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
+) -> Pool:
+    """Reads every case once; what the network never sees (outside the image) is ignored.
+
+    Args:
+        cases: all with a mask, or all without.
+        preprocessing: window, crop and size.
+        channels: K.
+        ignore_label: mask value for pixels outside the image.
+        progress: wraps the cases to show how far reading has come.
+    """
+    height, width = preprocessing.size
+    images = np.empty((len(cases), height, width, channels), np.float32)
+    labelled = bool(cases) and cases[0].mask is not None
+    masks = np.empty((len(cases), height, width), np.uint8) if labelled else None
+    to_image = tf.function(
+        preprocessing.image, input_signature=[tf.TensorSpec((None, None, channels), tf.float32)]
+    )
+    to_mask = tf.function(
+        lambda mask: preprocessing.mask(mask, ignore_label),
+        input_signature=[tf.TensorSpec((None, None), tf.uint8)],
+    )
+
+    def read(numbered: tuple[int, Case]) -> Case:
+        index, case = numbered
+        images[index] = to_image(read_image(case.image).astype(np.float32)).numpy()
+        if masks is not None and case.mask is not None:
+            masks[index] = to_mask(read_mask(case.mask)).numpy()
+        return case
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for _ in progress(threads.map(read, enumerate(cases))):
+            pass
+    return Pool(images, masks)
+
+
+def training_stream(
+    labelled: Pool,
+    unlabelled: Pool | None,
+    *,
+    batch_size: int,
+    unlabelled_batch_size: int,
+    augmentations: Sequence[str],
+    seed: int,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """An endless stream of `((images, masks), unlabelled)`, one element an optimizer step.
+
+    Each of the two streams is shuffled and repeated on its own and keeps its own batch size.
+    Batch n depends on the seed and on n alone, so a stream that starts at step n goes on exactly
+    where an interrupted one stopped.
+
+    Args:
+        labelled: images with masks.
+        unlabelled: images without; None gives None in their place.
+        batch_size: labelled images in a batch.
+        unlabelled_batch_size: unlabelled images in a batch.
+        augmentations: see `augment`.
+        seed: of the order and of the augmentation.
+        start_step: the step that the first batch is for.
+    """
+    streams = [_stream(labelled, batch_size, augmentations, (seed, 0), start_step)]
+    if unlabelled is None:
+        stream = streams[0].map(lambda images, masks: ((images, masks), None))
+    else:
+        seeds = (seed, 1)
+        streams.append(_stream(unlabelled, unlabelled_batch_size, augmentations, seeds, start_step))
+        stream = tf.data.Dataset.zip(tuple(streams))
+    return stream.prefetch(2)
+
+
+def _stream(
+    pool: Pool,
+    batch_size: int,
+    augmentations: Sequence[str],
+    seed: tuple[int, int],
+    start_step: int,
+) -> tf.data.Dataset:
+    """Batches of one pool: order -> gather from memory -> augment."""
+    count, masks = len(pool.images), pool.masks
+    order = tf.data.Dataset.range(count).shuffle(count, seed=hash_seed(seed)).repeat()
+    batches = order.skip(start_step * batch_size).batch(batch_size, drop_remainder=True)
+    steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
+    image_shape = (batch_size, *pool.images.shape[1:])
+
+    def gather(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        images = tf.numpy_function(lambda i: pool.images[i], [indices], tf.float32, stateful=False)
+        images = tf.ensure_shape(images, image_shape)
+        if masks is None:
+            return images, None
+        labels = tf.numpy_function(lambda i: masks[i], [indices], tf.uint8, stateful=False)
+        return images, tf.cast(tf.ensure_shape(labels, image_shape[:-1]), tf.int32)
+
+    def make(indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | tf.Tensor:
+        images, labels = gather(indices)
+        step_seed = tf.stack([tf.constant(hash_seed(seed), tf.int64), step])
+        images, labels = augment(images, labels, augmentations, step_seed)
+        return images if labels is None else (images, labels)
+
+    pairs = tf.data.Dataset.zip((batches, steps))
+    return pairs.map(make, num_parallel_calls=2, deterministic=True)
+
+
+def hash_seed(seed: tuple[int, int]) -> int:
+    """One well-mixed 31-bit seed from several numbers."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)

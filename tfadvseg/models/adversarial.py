@@ -1,0 +1,247 @@
+"""AdversarialSegmenter: the segmenter and the discriminator in one trainable model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfadvseg import losses
+from tfadvseg.models.discriminator import Discriminator
+
+METRICS = (
+    "loss",
+    "ce_loss",
+    "adv_loss",
+    "semi_loss",
+    "d_loss",
+    "kept",
+    "d_real",
+    "d_fake_labelled",
+    "d_fake_unlabelled",
+)
+
+
+@keras.saving.register_keras_serializable("tfadvseg")
+class AdversarialSegmenter(keras.Model):
+    """Trains a segmenter S against a discriminator D, with labelled and unlabelled images.
+
+    As a model it is S: image (N, H, W, K) -> logits (N, H, W, C). `fit` takes batches
+    `((images, masks), unlabelled)`; where `unlabelled` is None, the step is supervised (Eq. 2).
+
+    Args:
+        segmenter: S, a functional model that returns logits.
+        discriminator: D, or None to train S alone.
+        lambda_adv: weight of L_adv on labelled images.
+        lambda_adv_unlabelled: weight of L_adv on unlabelled images; 0 in the paper.
+        lambda_semi: weight of L_semi.
+        t_semi: confidence above which a pseudo-label is trusted, in [0, 1].
+        semi_start: optimizer step at which L_semi joins in (Eq. 5).
+        discriminator_fakes: predictions that D learns as fake: `labelled` images' or `both`.
+        ignore_label: mask value that no loss counts.
+    """
+
+    def __init__(
+        self,
+        segmenter: keras.Model,
+        discriminator: Discriminator | None = None,
+        lambda_adv: float = 0.01,
+        lambda_adv_unlabelled: float = 0.0,
+        lambda_semi: float = 0.1,
+        t_semi: float = 0.2,
+        semi_start: int = 0,
+        discriminator_fakes: str = "labelled",
+        ignore_label: int = 255,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            inputs=segmenter.input, outputs=segmenter(segmenter.input), **kwargs
+        )
+        self.segmenter = segmenter
+        self.discriminator = discriminator
+        self.lambda_adv = lambda_adv
+        self.lambda_adv_unlabelled = lambda_adv_unlabelled
+        self.lambda_semi = lambda_semi
+        self.t_semi = t_semi
+        self.semi_start = semi_start
+        self.discriminator_fakes = discriminator_fakes
+        self.ignore_label = ignore_label
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in METRICS}
+
+    # === Compilation and saving ===
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer | None = None,
+        jit_compile: bool = False,  # slower than the graph on a CPU
+        **kwargs: Any,
+    ) -> None:
+        """Sets both optimizers; those of the networks' variables are built at once.
+
+        Args:
+            optimizer: of S.
+            discriminator_optimizer: of D; needed where there is one.
+            jit_compile: compile the step with XLA.
+            **kwargs: `run_eagerly`, `steps_per_execution`.
+
+        Raises:
+            ValueError: if D has no optimizer.
+        """
+        if self.discriminator is not None and discriminator_optimizer is None:
+            raise ValueError("discriminator_optimizer: expected an optimizer for D, received None")
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self.discriminator_optimizer = discriminator_optimizer
+        self.optimizer.build(self.segmenter.trainable_variables)
+        if self.discriminator is not None:
+            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "optimizer": serialize(self.optimizer),
+            "discriminator_optimizer": serialize(self.discriminator_optimizer),
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "segmenter": serialize(self.segmenter),
+            "discriminator": serialize(self.discriminator),
+            "lambda_adv": self.lambda_adv,
+            "lambda_adv_unlabelled": self.lambda_adv_unlabelled,
+            "lambda_semi": self.lambda_semi,
+            "t_semi": self.t_semi,
+            "semi_start": self.semi_start,
+            "discriminator_fakes": self.discriminator_fakes,
+            "ignore_label": self.ignore_label,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> AdversarialSegmenter:
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("segmenter", "discriminator")
+        }
+        return cls(**{**config, **networks})
+
+    # === Training ===
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Updates the segmenter and the discriminator on one batch.
+
+        Args:
+            data: `((images, masks), unlabelled)`: (N, H, W, K) float, (N, H, W) integer class
+                indices, (M, H, W, K) float or None.
+
+        Returns:
+            The means since the epoch began of every loss and figure that this step has.
+        """
+        (images, masks), unlabelled = data
+        labels = losses.one_hot(masks, self.output_shape[-1], self.ignore_label)
+        valid = losses.valid_pixels(masks, self.ignore_label)
+        # Persistent: one forward pass of D over S's output serves both updates.
+        with tf.GradientTape(persistent=True) as tape:
+            logits, unlabelled_logits = self._segment(images, unlabelled)
+            values = {"ce_loss": losses.cross_entropy(labels, logits, valid)}
+            if self.discriminator is not None:
+                values |= self._judge(labels, valid, logits, unlabelled_logits)
+            values["loss"] = self._segmenter_loss(values)
+            values = {name: _finite(value, name) for name, value in values.items()}
+        self._apply(tape, values["loss"], self.segmenter, self.optimizer)
+        if self.discriminator is not None:
+            self._apply(tape, values["d_loss"], self.discriminator, self.discriminator_optimizer)
+        return self._track(values)
+
+    def _segment(
+        self, images: tf.Tensor, unlabelled: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Logits of both halves, which never share batch statistics."""
+        if unlabelled is None:
+            return self.segmenter(images, training=True), None
+        if not self.segmenter.non_trainable_variables:  # no moving averages: samples independent
+            logits = self.segmenter(tf.concat([images, unlabelled], axis=0), training=True)
+            return tf.split(logits, [tf.shape(images)[0], tf.shape(unlabelled)[0]])
+        logits = self.segmenter(images, training=True)
+        # Predictions are made with the labelled images' moving averages: restore them.
+        statistics = [tf.identity(v) for v in self.segmenter.non_trainable_variables]
+        unlabelled_logits = self.segmenter(unlabelled, training=True)
+        for variable, value in zip(
+            self.segmenter.non_trainable_variables, statistics, strict=True
+        ):
+            variable.assign(value)
+        return logits, unlabelled_logits
+
+    def _judge(
+        self,
+        labels: tf.Tensor,
+        valid: tf.Tensor,
+        logits: tf.Tensor,
+        unlabelled_logits: tf.Tensor | None,
+    ) -> dict[str, tf.Tensor]:
+        """What D says of label maps and predictions: its loss and those it gives to S."""
+        real, fake = self._discriminate(labels), self._discriminate(tf.nn.softmax(logits))
+        values = {
+            "adv_loss": losses.adversarial(fake, valid),
+            "d_real": losses.masked_mean(tf.sigmoid(real), valid),
+            "d_fake_labelled": losses.masked_mean(tf.sigmoid(fake), valid),
+        }
+        all_fakes, fakes_valid = fake, valid
+        if unlabelled_logits is not None:
+            fake_unlabelled = self._discriminate(tf.nn.softmax(unlabelled_logits))
+            trusted = losses.trusted_pixels(fake_unlabelled, self.t_semi)
+            everywhere = tf.ones_like(trusted)
+            values |= {
+                "semi_loss": losses.self_training(unlabelled_logits, trusted),
+                "adv_loss_unlabelled": losses.adversarial(fake_unlabelled, everywhere),
+                "kept": tf.reduce_mean(trusted),
+                "d_fake_unlabelled": tf.reduce_mean(tf.sigmoid(fake_unlabelled)),
+            }
+            if self.discriminator_fakes == "both":
+                all_fakes = tf.concat([fake, fake_unlabelled], axis=0)
+                fakes_valid = tf.concat([valid, everywhere], axis=0)
+        values["d_loss"] = losses.discriminator(real, all_fakes, valid, fakes_valid)
+        return values
+
+    def _discriminate(self, class_map: tf.Tensor) -> tf.Tensor:
+        return tf.squeeze(self.discriminator(class_map, training=True), axis=-1)
+
+    def _segmenter_loss(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Eq. (2), and Eq. (5) from the step `semi_start` on."""
+        loss = values["ce_loss"]
+        if "adv_loss" in values:
+            loss += self.lambda_adv * values["adv_loss"]
+        if "semi_loss" in values:
+            started = tf.cast(self.optimizer.iterations >= self.semi_start, tf.float32)
+            loss += self.lambda_adv_unlabelled * values["adv_loss_unlabelled"]
+            loss += started * self.lambda_semi * values["semi_loss"]
+        return loss
+
+    def _apply(
+        self,
+        tape: tf.GradientTape,
+        loss: tf.Tensor,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+    ) -> None:
+        """Moves one network's own variables, and no others."""
+        variables = network.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    def _track(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        names = [name for name in METRICS if name in values]
+        for name in names:
+            self.trackers[name].update_state(values[name])
+        return {name: self.trackers[name].result() for name in names}
+
+
+def _finite(value: tf.Tensor, name: str) -> tf.Tensor:
+    """Stops the step, before any weight moves, where a loss is not a number."""
+    return tf.debugging.check_numerics(value, name) if name.endswith("loss") else value

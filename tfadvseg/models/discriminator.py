@@ -1,0 +1,78 @@
+"""The fully convolutional discriminator D, after DCGAN, without pooling and batch norm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tfadvseg.models.layers import ResizeLike
+
+
+@keras.saving.register_keras_serializable("tfadvseg")
+class Discriminator(keras.Model):
+    """Tells label maps from predictions, pixel by pixel (paper, section 3.2).
+
+    4x4 convolutions with LeakyReLU 0.2 between them; the map is brought back to the size of the
+    input bilinearly. Its logits become the paper's confidence by a sigmoid.
+
+    Args:
+        num_classes: C, channels of the maps that it judges.
+        filters: filters of its layers but the last, which has 1.
+        strides: stride of all layers, or of each, the last one included.
+
+    Shapes:
+        class map (N, H, W, C) float -> logits (N, H, W, 1) float32.
+
+    Raises:
+        ValueError: if the numbers of filters and strides do not fit.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        filters: Sequence[int] = (64, 128, 256, 512, 512),
+        strides: int | Sequence[int] = 2,
+        **kwargs: Any,
+    ):
+        layers = [*filters, 1]
+        steps = [strides] * len(layers) if isinstance(strides, int) else list(strides)
+        if len(steps) != len(layers):
+            raise ValueError(f"strides: expected {len(layers)}, one a layer, received {len(steps)}")
+
+        # === Functional Model ===
+        inputs = x = keras.Input((None, None, num_classes), name="class_map")
+        for i, (width, stride) in enumerate(zip(layers, steps, strict=True), start=1):
+            last = i == len(layers)
+            x = keras.layers.Conv2D(
+                width,
+                4,
+                strides=stride,
+                padding="same",
+                dtype="float32" if last else None,
+                name=f"conv{i}",
+            )(x)
+            if not last:
+                x = keras.layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu{i}")(x)
+        outputs = ResizeLike(dtype="float32", name="logits")(x, inputs)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.num_classes = num_classes
+        self.filters = tuple(filters)
+        self.strides = steps
+
+    @property
+    def reduction(self) -> int:
+        """How many pixels of the input, a side, share one value of the map."""
+        return math.prod(self.strides)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "num_classes": self.num_classes,
+            "filters": list(self.filters),
+            "strides": list(self.strides),
+            "name": self.name,
+        }
