@@ -73,10 +73,12 @@ class _Canvas:
             for plane, value in ((self.hu, float(hu)), (self.labels, label)):
                 cv2.line(plane, a, b, value, max(1, round(width)), shift=_SHIFT)
 
-    def vessel(self, center: Point, axes: Point, hu: float, label: int = 0, **turn: float) -> None:
+    def vessel(
+        self, center: Point, axes: Point, hu: float, label: int = 0, *, degrees: float = 0.0
+    ) -> None:
         """Draws a vessel across the slice in a thin sheath of fat, which parts it from others."""
-        self.ellipse(center, (axes[0] + 0.007, axes[1] + 0.007), _MEDIASTINUM, **turn)
-        self.ellipse(center, axes, hu, label, **turn)
+        self.ellipse(center, (axes[0] + 0.007, axes[1] + 0.007), _MEDIASTINUM, degrees=degrees)
+        self.ellipse(center, axes, hu, label, degrees=degrees)
 
 
 def _draw_chest(canvas: _Canvas, anatomy: Anatomy, z: float) -> None:
@@ -270,4 +272,4 @@ def draw_slice(anatomy: Anatomy, z: float, size: int) -> tuple[Floats, NDArray[n
     shares = np.stack([canvas.labels == label for label in LABELS.values()], -1)
     shares = cv2.resize(shares.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     hu = cv2.resize(canvas.hu, (size, size), interpolation=cv2.INTER_AREA)
-    return hu, shares.argmax(-1).astype(np.uint8)
+    return hu.astype(np.float32, copy=False), shares.argmax(-1).astype(np.uint8)

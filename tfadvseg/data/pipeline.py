@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from tfadvseg.data.augment import augment
 from tfadvseg.data.cases import Case
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.data.preprocess import Preprocessing
+from tfadvseg.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def load_pool(
     *,
     channels: int,
     ignore_label: int,
-    progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
+    progress: Progress = silent,
 ) -> Pool:
     """Reads every case once; what the network never sees (outside the image) is ignored.
 
@@ -66,7 +67,7 @@ def load_pool(
         return case
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for _ in progress(threads.map(read, enumerate(cases))):
+        for _ in progress(threads.map(read, enumerate(cases)), len(cases)):
             pass
     return Pool(images, masks)
 

@@ -1,0 +1,53 @@
+"""The command line: options -> config -> one library call -> what was written and where."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from tfadvseg import __version__
+from tfadvseg.cli.data import data
+from tfadvseg.cli.evaluate import evaluate
+from tfadvseg.cli.fit import fit
+from tfadvseg.cli.predict import predict
+from tfadvseg.errors import InputError, TrainingError
+
+
+class Commands(click.Group):
+    """Shows errors as one line: exit status 2 for wrong input, 1 for the rest."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            expected = isinstance(error, InputError | TrainingError)
+            text = str(error) if expected else f"{type(error).__name__}: {error}"
+            hint = "" if expected else " (tfadvseg --debug ... shows where)"
+            click.echo(f"Error: {' '.join(text.split())[:600]}{hint}", err=True)
+            ctx.exit(2 if isinstance(error, InputError) else 1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__)
+def main(debug: bool) -> None:
+    """Semi-supervised medical image segmentation with a generative adversarial network."""
+    # TensorFlow's own notices would drown ours; a level that the user has set stays.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
+
+
+for command in (fit, evaluate, predict, data):
+    main.add_command(command)

@@ -1,0 +1,48 @@
+"""tfadvseg evaluate"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tfadvseg.cli.options import CHECKPOINT, RUN, quiet_tensorflow
+from tfadvseg.run_folder import RunFolder, write_text
+
+
+@click.command()
+@RUN
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Another data folder: all its labelled cases."
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "val", "train"]),
+    help="Which cases of the run; by default test where there is one, else val.",
+)
+@CHECKPOINT
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write the scores there too.")
+def evaluate(
+    run: Path, data: Path | None, split: str | None, checkpoint: str, file: Path | None
+) -> None:
+    """Score the model of RUN: MIOU, Dice, specificity, precision and recall.
+
+    Predictions are compared with the masks on the original grid of every case.
+    """
+    RunFolder(run).read_config()
+    with quiet_tensorflow():
+        from tfadvseg import evaluation
+    from rich.console import Console
+
+    from tfadvseg.progress import bar
+    from tfadvseg.reporting import score_table
+
+    console = Console(highlight=False)
+    result = evaluation.evaluate(
+        run, data=data, split=split, checkpoint=checkpoint, progress=bar(console, "Evaluating")
+    )
+    console.print(score_table(result))
+    if file is not None:
+        write_text(file, json.dumps(result, indent=1) + "\n")
+        console.print(f"Wrote {file}")

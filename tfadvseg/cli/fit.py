@@ -1,0 +1,82 @@
+"""tfadvseg fit"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfadvseg.cli.options import quiet_tensorflow
+from tfadvseg.config import RECIPES, Config, parse_assignment, read_settings
+from tfadvseg.errors import InputError
+from tfadvseg.run_folder import RunFolder
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="Data folder: images/, masks/, cases.csv, dataset.json.")
+@click.option("--unlabelled", help="Folder with further images that have no masks.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.")
+@click.option(
+    "--recipe",
+    metavar="|".join(RECIPES),
+    help="S alone, S and D on labelled images, or the full method.",
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out after an interruption.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+def fit(
+    config: Path | None,
+    data: str | None,
+    unlabelled: str | None,
+    out: Path | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Train on a data folder by CONFIG, a YAML file of settings.
+
+    Without arguments, train on a generated phantom, which the run folder will hold. Every
+    setting is explained in docs/configuration.md.
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite: expected one of them, received both; drop one")
+    options = {"data": data, "unlabelled": unlabelled, "recipe": recipe}
+    given = read_settings(config) if config else {}
+    given |= {name: value for name, value in options.items() if value is not None}
+    given |= dict(parse_assignment(text) for text in settings)
+    if not given.get("data") and not config and not resume:
+        given = {**read_settings(Path(str(files("tfadvseg") / "phantom.yaml"))), **given}
+    wanted = Config.from_mapping(given)
+    out = out or Path("runs") / (Path(wanted.data).resolve().name if wanted.data else "phantom")
+    if resume:
+        _check_same(out, given, wanted)
+    RunFolder(out).check(resume=resume, overwrite=overwrite)
+
+    with quiet_tensorflow():
+        from tfadvseg import training
+    from rich.console import Console
+
+    from tfadvseg.reporting import score_table
+
+    console = Console(highlight=False)
+    result = training.fit(wanted, out, resume=resume, overwrite=overwrite, console=console)
+    if result is not None:
+        console.print(score_table(result))
+    console.print(f"Run folder: {out} (best.keras, last.keras, history.csv, metrics.json)")
+    console.print(f"Curves and pictures: tensorboard --logdir {out / 'tensorboard'}")
+
+
+def _check_same(out: Path, given: dict[str, Any], wanted: Config) -> None:
+    """Refuses settings that differ from those that the run began with."""
+    saved = RunFolder(out).read_config()
+    for name in given:
+        was, now = getattr(saved, name), getattr(wanted, name)
+        if name != "epochs" and was != now:
+            raise InputError(
+                f"--resume: {name} is {was!r} in {out}, received {now!r}; a run goes on with its "
+                "own settings: drop it, or start another run"
+            )

@@ -1,0 +1,38 @@
+"""What several commands share: options, arguments, and a quiet start of TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+RUN = click.argument("run", type=click.Path(path_type=Path))
+CHECKPOINT = click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Which of the run's models to use.",
+)
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Imports TensorFlow without the notices that it prints past Python's streams.
+
+    Some are printed before any log level is read, so the file descriptor is turned away while
+    the import lasts. An error of the import comes through as an exception.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,327 @@
+"""fit: data -> networks -> compile -> rounds of training and validation -> run folder."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+
+from tfadvseg.config import Config
+from tfadvseg.data.cases import Split
+from tfadvseg.data.phantom import write_phantom
+from tfadvseg.data.pipeline import Pool, load_pool, training_stream
+from tfadvseg.data.preprocess import Preprocessing
+from tfadvseg.errors import InputError, TrainingError
+from tfadvseg.evaluation import evaluate, score_cases
+from tfadvseg.inference import Predictor
+from tfadvseg.models import AdversarialSegmenter, AttentionUNet, Discriminator, UNet
+from tfadvseg.monitoring import StepBar, TensorBoard
+from tfadvseg.preparation import prepare
+from tfadvseg.progress import bar
+from tfadvseg.run_folder import RunFolder, environment, write_text
+
+DECAY_POWER = 0.9  # of both learning rates, as in AdvSemiSeg
+SEGMENTERS = {"unet": UNet, "attention_unet": AttentionUNet}
+
+
+@dataclass(frozen=True)
+class Round:
+    """Steps from `start` to `stop` in one stage, then validation and a checkpoint."""
+
+    start: int
+    stop: int
+    stage: str
+
+
+def fit(
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> dict[str, Any] | None:
+    """Trains by a configuration and leaves a run folder.
+
+    Args:
+        config: the settings; with `resume`, those of the run are taken instead.
+        out: the run folder.
+        resume: go on from the last checkpoint of the run in `out`.
+        overwrite: replace a run in `out`.
+        console: where to show progress; nowhere by default.
+
+    Returns:
+        The content of `metrics.json`; None where there is no case to evaluate.
+
+    Raises:
+        InputError: if the configuration, the data or the folder is wrong; nothing is changed.
+        TrainingError: if a loss is no number, or a checkpoint cannot be written.
+    """
+    console = console or Console(quiet=True)
+    folder = RunFolder(out)
+    folder.check(resume=resume, overwrite=overwrite)
+    if resume:
+        config = folder.read_config()
+    elif config.data is None:
+        folder.create()
+        config = config.replace(data=str(out / "phantom"))
+        write_phantom(out / "phantom")
+    config, split = prepare(config, bar(console, "Reading files"))
+    _enter(folder, config, split, resume=resume)
+    _train(folder, config, split, console)
+    return _finish(folder, split, console)
+
+
+def build_model(config: Config) -> AdversarialSegmenter:
+    """Builds and compiles the networks of a resolved configuration.
+
+    The initial weights depend on the seed; those of S are the same for every recipe.
+    """
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(
+        "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
+    )
+    num_classes, steps = len(config.classes or ()), config.total_steps(0)
+    segmenter = SEGMENTERS[config.model](
+        num_classes,
+        channels=config.channels or 1,
+        base_filters=config.base_filters,
+        depth=config.depth,
+        norm=config.norm,
+        upsampling=config.upsampling,
+        name="segmenter",
+    )
+    discriminator = None
+    if config.recipe != "supervised":
+        discriminator = Discriminator(
+            num_classes,
+            filters=config.discriminator_filters,
+            strides=config.discriminator_strides,
+            name="discriminator",
+        )
+    model = AdversarialSegmenter(
+        segmenter,
+        discriminator,
+        lambda_adv=config.lambda_adv,
+        lambda_adv_unlabelled=config.lambda_adv_unlabelled,
+        lambda_semi=config.lambda_semi,
+        t_semi=config.t_semi,
+        semi_start=round(config.warmup * steps),
+        discriminator_fakes=config.discriminator_fakes,
+        ignore_label=config.ignore_label or 255,
+    )
+    model.compile(
+        keras.optimizers.AdamW(_decay(config.learning_rate, steps), config.weight_decay),
+        discriminator
+        and keras.optimizers.Adam(_decay(config.discriminator_learning_rate, steps), 0.9, 0.99),
+    )
+    return model
+
+
+def rounds(config: Config, start: int = 0) -> Iterator[Round]:
+    """The rounds from a step to the end; they meet where the semi-supervised stage begins."""
+    total = config.total_steps(0)
+    every = config.validate_every or max(50, math.ceil(total / 20))
+    switch = round(config.warmup * total) if config.recipe == "paper" else total
+    ends = sorted({*range(every, total, every), switch, total} - {0})
+    for stop in ends:
+        if stop > start:
+            adversarial = "supervised" if config.recipe == "supervised" else "adversarial"
+            yield Round(start, stop, "semi-supervised" if start >= switch else adversarial)
+            start = stop
+
+
+def _decay(rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    return keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0, power=DECAY_POWER)
+
+
+def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> None:
+    """Writes what the run is, or on resume checks that it is still the same."""
+    if resume:
+        if folder.read_json("split.json") != split.to_json():
+            raise InputError(
+                f"{folder.path}: the cases in {config.data} are not those that this run began "
+                "with; bring them back, or start another run"
+            )
+        return
+    if Path(str(config.data)).parent != folder.path:  # the phantom's data lies in the run
+        folder.create()
+    write_text(folder.path / "config.yaml", config.to_yaml())
+    folder.write_json("split.json", split.to_json())
+    folder.write_json("environment.json", environment())
+
+
+def _train(folder: RunFolder, config: Config, split: Split, console: Console) -> None:
+    """Runs the rounds that are not done yet."""
+    checkpoints = folder.checkpoints()
+    state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": []}
+    if checkpoints:
+        model = keras.models.load_model(checkpoints[-1] / "model.keras")
+        state = folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
+    else:
+        model = build_model(config)
+    _describe(config, split, model, console)
+    todo = list(rounds(config, state["step"]))
+    if not todo or _is_stale(config, state):
+        console.print("Nothing left to train.")
+        return
+    labelled, unlabelled = _load(config, split, console)
+    predictor = Predictor(model, config)
+    board = TensorBoard(folder.path / "tensorboard", split.val or split.labelled)
+    steps = StepBar(console, config.total_steps(0), state["step"])
+    with steps.progress:
+        for part in todo:
+            row = _run_round(model, part, config, labelled, unlabelled, steps)
+            scores = score_cases(predictor, split.val, "val") if split.val else None
+            _note(row, scores, model, state)
+            folder.write_history(state["history"])
+            board.write(row, lambda: predictor)
+            best = state["stale"] == 0
+            folder.save_checkpoint(model, part.stop, state, best=best)
+            console.print(_line(row, config, best=best and scores is not None))
+            if _is_stale(config, state):
+                console.print(f"Stopped early: {state['stale']} validations without improvement.")
+                break
+
+
+def _run_round(
+    model: AdversarialSegmenter,
+    part: Round,
+    config: Config,
+    labelled: Pool,
+    unlabelled: Pool | None,
+    steps: StepBar,
+) -> dict[str, Any]:
+    """Trains the steps of one round; returns its row of the history."""
+    # Before the semi-supervised stage, unlabelled images cost time and change nothing, unless
+    # the discriminator or L_adv takes them.
+    early = config.lambda_adv_unlabelled > 0 or config.discriminator_fakes == "both"
+    wanted = part.stage == "semi-supervised" or early
+    stream = training_stream(
+        labelled,
+        unlabelled if wanted else None,
+        batch_size=config.batch_size,
+        unlabelled_batch_size=config.unlabelled_batch_size,
+        augmentations=config.augment,
+        seed=config.seed,
+        start_step=part.start,
+    )
+    began = time.perf_counter()
+    try:
+        history = model.fit(
+            stream,
+            steps_per_epoch=part.stop - part.start,
+            verbose=0,
+            shuffle=False,  # the stream is shuffled
+            callbacks=[steps],
+        )
+    except tf.errors.InvalidArgumentError as error:
+        raise _not_finite(error, model) from error
+    seconds = time.perf_counter() - began
+    losses = {name: float(values[0]) for name, values in history.history.items()}
+    speed = (part.stop - part.start) / seconds
+    return {"step": part.stop, "stage": part.stage, **losses, "steps_per_second": speed}
+
+
+def _not_finite(error: Exception, model: AdversarialSegmenter) -> Exception:
+    """Names the step and the loss that is not a number; other errors stay what they are."""
+    found = re.search(r"(\w*loss) : Tensor had (\w+)", str(error))
+    if not found:
+        return error
+    step = int(model.optimizer.iterations) + 1
+    return TrainingError(
+        f"step {step}: {found.group(1)} is {found.group(2)}; no weight was changed by this step. "
+        "Lower learning_rate, or look for extreme intensities in the images"
+    )
+
+
+def _note(
+    row: dict[str, Any],
+    scores: dict[str, Any] | None,
+    model: AdversarialSegmenter,
+    state: dict[str, Any],
+) -> None:
+    """Adds the validation to the row and the row to the state; `stale` is 0 where it is best."""
+    row["learning_rate"] = float(model.optimizer.learning_rate)
+    score: float | None = None
+    if scores is not None:
+        foreground = scores["pooled"]["foreground"]
+        row |= {"val_dice": foreground["dice"], "val_miou": foreground["miou"]}
+        score = foreground["dice"]
+    improved = scores is None or state["best"] is None or (score or 0) > state["best"]
+    state["best"] = (score or 0) if improved else state["best"]
+    state["stale"] = 0 if improved else state["stale"] + 1
+    state["step"] = row["step"]
+    state["history"].append(row)
+
+
+def _is_stale(config: Config, state: dict[str, Any]) -> bool:
+    return config.early_stopping is not None and state["stale"] >= config.early_stopping
+
+
+def _load(config: Config, split: Split, console: Console) -> tuple[Pool, Pool | None]:
+    """Decodes and preprocesses the training images, once."""
+    pools = []
+    for name in ("labelled", "unlabelled") if config.recipe == "paper" else ("labelled",):
+        pools.append(
+            load_pool(
+                getattr(split, name),
+                Preprocessing.from_config(config),
+                channels=config.channels or 1,
+                ignore_label=config.ignore_label or 255,
+                progress=bar(console, f"Loading {name} images"),
+            )
+        )
+    return pools[0], pools[1] if len(pools) > 1 else None
+
+
+def _finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
+    """Evaluates the best model on the test split, else on the validation split."""
+    if not split.test and not split.val:
+        console.print("No validation or test patient: best.keras is the last model, unjudged.")
+        return None
+    result = evaluate(folder.path, progress=bar(console, "Evaluating"))
+    folder.write_json("metrics.json", result)
+    return result
+
+
+def _describe(config: Config, split: Split, model: AdversarialSegmenter, console: Console) -> None:
+    """Says what is trained with what."""
+    patients = split.to_json()["patients"]
+    parts = [
+        f"{len(getattr(split, name))} {name} images of {len(patients[name])} patients"
+        for name in ("labelled", "unlabelled", "val", "test")
+        if name != "unlabelled" or config.recipe == "paper"
+    ]
+    console.print("Data: " + ", ".join(parts) + ".")
+    if config.labelled_patients or config.labelled_fraction:
+        console.print("Labelled patients: " + ", ".join(patients["labelled"]) + ".")
+    weights = model.segmenter.count_params() / 1e6
+    console.print(f"Segmenter: {config.model}, {weights:.2f} million weights, {config.norm} norm.")
+    if model.discriminator is not None:
+        side, (height, width) = model.discriminator.reduction, config.size()
+        console.print(
+            f"Discriminator: its map is {math.ceil(height / side)}x{math.ceil(width / side)} for "
+            f"{height}x{width} images; one value covers {side}x{side} pixels."
+        )
+
+
+def _line(row: dict[str, Any], config: Config, *, best: bool) -> str:
+    """One line on a round."""
+    names = {"ce_loss": "ce", "adv_loss": "adv", "semi_loss": "semi", "d_loss": "D"}
+    figures = [f"{short} {row[name]:.3f}" for name, short in names.items() if name in row]
+    if "kept" in row:
+        figures.append(f"kept {row['kept']:.0%}")
+    if row.get("val_dice") is not None:
+        figures.append(f"val Dice {row['val_dice']:.3f}{' (best)' if best else ''}")
+    speed = f"{row['steps_per_second']:.2f} steps/s"
+    return f"step {row['step']}/{config.steps} {row['stage']}: {', '.join([*figures, speed])}"
+
