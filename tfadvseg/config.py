@@ -110,9 +110,7 @@ class Config:
     recipe: str = _setting("paper", "which of the paper's parts are used", choices=RECIPES)
     steps: int | None = _setting(None, f"optimizer steps; none: {DEFAULT_STEPS}", 1)
     epochs: int | None = _setting(None, "passes over the labelled images, instead of steps", 1)
-    warmup: float = _setting(
-        0.3, "share of the steps before the semi-supervised stage", 0, 1
-    )
+    warmup: float = _setting(0.3, "share of the steps before the semi-supervised stage", 0, 1)
     lambda_adv: float = _setting(0.01, "weight of L_adv on labelled images", 0)
     lambda_adv_unlabelled: float = _setting(0.0, "weight of L_adv on unlabelled images", 0)
     lambda_semi: float = _setting(0.1, "weight of L_semi", 0)

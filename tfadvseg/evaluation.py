@@ -17,7 +17,6 @@ from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
 
 
-
 def score_cases(
     predictor: Predictor, cases: Sequence[Case], split: str, progress: Progress = silent
 ) -> dict[str, Any]:

@@ -57,7 +57,9 @@ class StepBar(keras.callbacks.Callback):
         self.task = self.progress.add_task("train", total=total, completed=done, losses="")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        losses = " ".join(f"{SHOWN[k]} {float(v):.3f}" for k, v in (logs or {}).items() if k in SHOWN)
+        losses = " ".join(
+            f"{SHOWN[k]} {float(v):.3f}" for k, v in (logs or {}).items() if k in SHOWN
+        )
         self.progress.update(self.task, advance=1, losses=losses)
 
 

@@ -86,9 +86,7 @@ def build_model(config: Config) -> AdversarialSegmenter:
     The initial weights depend on the seed; those of S are the same for every recipe.
     """
     keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(
-        "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
-    )
+    keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     num_classes, steps = len(config.classes or ()), config.total_steps(0)
     segmenter = SEGMENTERS[config.model](
         num_classes,
@@ -324,4 +322,3 @@ def _line(row: dict[str, Any], config: Config, *, best: bool) -> str:
         figures.append(f"val Dice {row['val_dice']:.3f}{' (best)' if best else ''}")
     speed = f"{row['steps_per_second']:.2f} steps/s"
     return f"step {row['step']}/{config.steps} {row['stage']}: {', '.join([*figures, speed])}"
-

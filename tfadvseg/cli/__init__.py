@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -14,7 +13,7 @@ from tfadvseg.cli.data import data
 from tfadvseg.cli.evaluate import evaluate
 from tfadvseg.cli.fit import fit
 from tfadvseg.cli.predict import predict
-from tfadvseg.errors import InputError, TrainingError
+from tfadvseg.errors import DataWarning, InputError, TrainingError
 
 
 class Commands(click.Group):
@@ -22,7 +21,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                _show_own_warnings(libraries_too=ctx.params["debug"])
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -42,11 +43,26 @@ def main(debug: bool) -> None:
     """Semi-supervised medical image segmentation with a generative adversarial network."""
     # TensorFlow's own notices would drown ours; a level that the user has set stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.showwarning = _show_warning
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-    print(f"Warning: {message}", file=sys.stderr)
+def _show_own_warnings(*, libraries_too: bool) -> None:
+    """Shows our warnings as one line each; those of libraries only to who looks for a bug."""
+    if libraries_too:
+        return
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        click.echo(f"Warning: {message}", err=True)
+
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", DataWarning)
+    warnings.showwarning = show
 
 
 for command in (fit, evaluate, predict, data):

@@ -1,4 +1,4 @@
-"""tfadvseg data"""
+"""The command `tfadvseg data`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def phantom(folder: Path, patients: int, slices: int, size: int, seed: int) -> N
     """
     from tfadvseg.data.phantom import write_phantom
 
-    with click.progressbar(length=patients, label="Drawing patients", hidden=None) as progress:
+    with click.progressbar(length=patients, label="Drawing patients") as progress:
         write_phantom(
             folder,
             patients=patients,

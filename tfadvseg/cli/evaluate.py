@@ -1,4 +1,4 @@
-"""tfadvseg evaluate"""
+"""The command `tfadvseg evaluate`."""
 
 from __future__ import annotations
 

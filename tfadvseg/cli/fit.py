@@ -1,4 +1,4 @@
-"""tfadvseg fit"""
+"""The command `tfadvseg fit`."""
 
 from __future__ import annotations
 

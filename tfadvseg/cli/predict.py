@@ -1,4 +1,4 @@
-"""tfadvseg predict"""
+"""The command `tfadvseg predict`."""
 
 from __future__ import annotations
 

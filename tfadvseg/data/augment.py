@@ -97,9 +97,7 @@ def _sampling_points(
     return points
 
 
-def _affine(
-    count: tf.Tensor, names: Sequence[str], seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _affine(count: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Matrices (N, 2, 2) and shifts (N, 2) as shares of the sides; about the image's centre."""
     draws = tf.unstack(tf.random.split(seed, 4))
     mirror = tf.ones((count,))

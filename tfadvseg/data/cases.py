@@ -283,7 +283,9 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"patient_pattern: {pattern!r} is no regular expression: {error}") from error
+        raise InputError(
+            f"patient_pattern: {pattern!r} is no regular expression: {error}"
+        ) from error
     if compiled.groups < 1:
         raise InputError(
             f"patient_pattern: expected a group in round brackets that is the patient, received "
@@ -332,21 +334,23 @@ def _read_dataset_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        labels = content.get("labels")
-        window = content.get("window")
-        names = None if labels is None else sorted(labels, key=lambda name: int(labels[name]))
-        if labels is not None and sorted(map(int, labels.values())) != list(range(len(labels))):
-            raise InputError(f"{path}: labels: expected the indices 0, 1, 2, ..., received {labels}")
-        return {
-            "classes": None if names is None else tuple(names),
-            "ignore_label": content.get("ignore_label"),
-            "window": tuple(window) if isinstance(window, list) else window,
-        }
-    except (json.JSONDecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(
-            f"{path}: expected a JSON object with labels {{name: index}}, ignore_label and window "
-            f"({error})"
+            f"{path}: expected a JSON object, received what is none: {error}"
         ) from error
+    labels = content.get("labels", {}) if isinstance(content, dict) else None
+    indices = list(labels.values()) if isinstance(labels, dict) else [None]
+    if sorted(indices, key=str) != sorted(range(len(indices)), key=str):
+        raise InputError(
+            f'{path}: expected {{"labels": {{"background": 0, "name": 1, ...}}}} with the indices '
+            f"0, 1, 2, ..., received {json.dumps(content)[:120]}"
+        )
+    window = content.get("window")
+    return {
+        "classes": tuple(sorted(labels, key=labels.get)) or None,
+        "ignore_label": content.get("ignore_label"),
+        "window": tuple(window) if isinstance(window, list) else window,
+    }
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -61,7 +61,9 @@ class Preprocessing:
             inside = (centres >= 0) & (centres < tf.cast(source, tf.float32))
             nearest = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, source - 1)
             inside = tf.reshape(inside, (-1, 1) if axis == 0 else (1, -1))
-            mask = tf.where(inside, tf.gather(mask, nearest, axis=axis), tf.cast(outside, mask.dtype))
+            mask = tf.where(
+                inside, tf.gather(mask, nearest, axis=axis), tf.cast(outside, mask.dtype)
+            )
         return mask
 
     def restore(self, maps: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:

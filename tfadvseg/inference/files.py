@@ -95,7 +95,9 @@ def _expand(path: Path) -> list[Path]:
     if path.is_dir():
         images = list_images(path)
         if not images:
-            raise InputError(f"{path}: no image in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
+            raise InputError(
+                f"{path}: no image in this folder; expected {', '.join(IMAGE_SUFFIXES)}"
+            )
         return images
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; expected an image or a folder of images")

@@ -103,7 +103,8 @@ class Predictor:
             [probabilities[..., :1] + background, probabilities[..., 1:]], axis=-1
         )
         mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
-        if not self.has_confidence:
+        discriminator = self.model.discriminator
+        if discriminator is None:
             return mask, probabilities, tf.zeros((0, 0, 1))
-        confidence = tf.sigmoid(self.model.discriminator(seen, training=False))
+        confidence = tf.sigmoid(discriminator(seen, training=False))
         return mask, probabilities, self.preprocessing.restore(confidence[0], shape)

@@ -55,9 +55,7 @@ class AdversarialSegmenter(keras.Model):
         ignore_label: int = 255,
         **kwargs: Any,
     ):
-        super().__init__(
-            inputs=segmenter.input, outputs=segmenter(segmenter.input), **kwargs
-        )
+        super().__init__(inputs=segmenter.input, outputs=segmenter(segmenter.input), **kwargs)
         self.segmenter = segmenter
         self.discriminator = discriminator
         self.lambda_adv = lambda_adv
@@ -94,8 +92,8 @@ class AdversarialSegmenter(keras.Model):
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
         self.optimizer.build(self.segmenter.trainable_variables)
-        if self.discriminator is not None:
-            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        if self.discriminator is not None and discriminator_optimizer is not None:
+            discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -152,7 +150,7 @@ class AdversarialSegmenter(keras.Model):
             logits, unlabelled_logits = self._segment(images, unlabelled)
             values = {"ce_loss": losses.cross_entropy(labels, logits, valid)}
             if self.discriminator is not None:
-                values |= self._judge(labels, valid, logits, unlabelled_logits)
+                values |= self._judge(self.discriminator, labels, valid, logits, unlabelled_logits)
             values["loss"] = self._segmenter_loss(values)
             values = {name: _finite(value, name) for name, value in values.items()}
         self._apply(tape, values["loss"], self.segmenter, self.optimizer)
@@ -173,21 +171,21 @@ class AdversarialSegmenter(keras.Model):
         # Predictions are made with the labelled images' moving averages: restore them.
         statistics = [tf.identity(v) for v in self.segmenter.non_trainable_variables]
         unlabelled_logits = self.segmenter(unlabelled, training=True)
-        for variable, value in zip(
-            self.segmenter.non_trainable_variables, statistics, strict=True
-        ):
+        for variable, value in zip(self.segmenter.non_trainable_variables, statistics, strict=True):
             variable.assign(value)
         return logits, unlabelled_logits
 
     def _judge(
         self,
+        discriminator: Discriminator,
         labels: tf.Tensor,
         valid: tf.Tensor,
         logits: tf.Tensor,
         unlabelled_logits: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         """What D says of label maps and predictions: its loss and those it gives to S."""
-        real, fake = self._discriminate(labels), self._discriminate(tf.nn.softmax(logits))
+        real = _judgement(discriminator, labels)
+        fake = _judgement(discriminator, tf.nn.softmax(logits))
         values = {
             "adv_loss": losses.adversarial(fake, valid),
             "d_real": losses.masked_mean(tf.sigmoid(real), valid),
@@ -195,7 +193,7 @@ class AdversarialSegmenter(keras.Model):
         }
         all_fakes, fakes_valid = fake, valid
         if unlabelled_logits is not None:
-            fake_unlabelled = self._discriminate(tf.nn.softmax(unlabelled_logits))
+            fake_unlabelled = _judgement(discriminator, tf.nn.softmax(unlabelled_logits))
             trusted = losses.trusted_pixels(fake_unlabelled, self.t_semi)
             everywhere = tf.ones_like(trusted)
             values |= {
@@ -209,9 +207,6 @@ class AdversarialSegmenter(keras.Model):
                 fakes_valid = tf.concat([valid, everywhere], axis=0)
         values["d_loss"] = losses.discriminator(real, all_fakes, valid, fakes_valid)
         return values
-
-    def _discriminate(self, class_map: tf.Tensor) -> tf.Tensor:
-        return tf.squeeze(self.discriminator(class_map, training=True), axis=-1)
 
     def _segmenter_loss(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
         """Eq. (2), and Eq. (5) from the step `semi_start` on."""
@@ -240,6 +235,10 @@ class AdversarialSegmenter(keras.Model):
         for name in names:
             self.trackers[name].update_state(values[name])
         return {name: self.trackers[name].result() for name in names}
+
+
+def _judgement(discriminator: Discriminator, class_map: tf.Tensor) -> tf.Tensor:
+    return tf.squeeze(discriminator(class_map, training=True), axis=-1)
 
 
 def _finite(value: tf.Tensor, name: str) -> tf.Tensor:

@@ -55,9 +55,7 @@ class ResizeLike(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
         resized = tf.image.resize(inputs, tf.shape(like)[1:3])
-        resized = tf.ensure_shape(
-            resized, self.compute_output_shape(inputs.shape, like.shape)
-        )
+        resized = tf.ensure_shape(resized, self.compute_output_shape(inputs.shape, like.shape))
         return tf.cast(resized, inputs.dtype)
 
     def compute_output_shape(

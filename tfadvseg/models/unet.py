@@ -41,7 +41,9 @@ class UNet(keras.Model):
         if num_classes < 2:
             raise ValueError(f"num_classes: expected at least 2, received {num_classes}")
         if upsampling not in ("transposed", "bilinear"):
-            raise ValueError(f"upsampling: expected transposed or bilinear, received {upsampling!r}")
+            raise ValueError(
+                f"upsampling: expected transposed or bilinear, received {upsampling!r}"
+            )
 
         # === Functional Model ===
         inputs = keras.Input((None, None, channels), name="image")

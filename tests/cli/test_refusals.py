@@ -1,0 +1,169 @@
+"""Every wrong input: exit status 2, at most three lines, the mend named, nothing written."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tfadvseg.cli import main
+
+
+def refused(arguments, *words):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
+    lines = [line for line in result.output.splitlines() if line.strip()]
+    assert 1 <= len(lines) <= 3, result.output
+    assert "Traceback" not in result.output
+    missing = [word for word in words if word not in result.output]
+    assert not missing, (missing, result.output)
+
+
+@pytest.fixture
+def refuses_fit(tmp_path):
+    def check(data, *words, options=()):
+        out = tmp_path / "run"
+        refused(["fit", "--data", data, "--out", out, "--recipe", "supervised", *options], *words)
+        assert not out.exists()
+
+    return check
+
+
+def first(folder, part):
+    return sorted((folder / part).iterdir())[0]
+
+
+def test_missing_folder(refuses_fit, tmp_path):
+    refuses_fit(tmp_path / "nowhere", "nowhere", "no such folder")
+
+
+def test_empty_folder(refuses_fit, tmp_path):
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    refuses_fit(tmp_path / "data", "no image found", ".png")
+
+
+def test_folder_with_other_files_only(refuses_fit, tmp_path):
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "data" / "images" / "a.bmp").write_bytes(b"")
+    refuses_fit(tmp_path / "data", "only .bmp")
+
+
+def test_no_mask_at_all(refuses_fit, phantom):
+    shutil.rmtree(phantom / "masks")
+    refuses_fit(phantom, "masks", "no mask found")
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_truncated_file_is_named(refuses_fit, phantom, part, share):
+    file = first(phantom, part)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    refuses_fit(phantom, file.name, part, "truncated")
+
+
+def test_several_unreadable_images_are_all_named(refuses_fit, phantom):
+    files = sorted((phantom / "images").iterdir())[:3]
+    for file in files:
+        file.write_bytes(b"not an image")
+    refuses_fit(phantom, *(file.name for file in files))
+
+
+def test_mask_of_another_size(refuses_fit, phantom):
+    file = first(phantom, "masks")
+    cv2.imwrite(str(file), np.zeros((10, 12), np.uint8))
+    refuses_fit(phantom, file.name, "12x10", "48x48")
+
+
+def test_class_index_beyond_the_classes(refuses_fit, phantom):
+    file = first(phantom, "masks")
+    cv2.imwrite(str(file), np.full((48, 48), 9, np.uint8))
+    refuses_fit(phantom, file.name, "class index 9", "3 classes")
+
+
+def test_image_with_other_channels(refuses_fit, phantom):
+    file = sorted((phantom / "images").iterdir())[1]
+    cv2.imwrite(str(file), np.zeros((48, 48, 3), np.uint8))
+    refuses_fit(phantom, "channel(s)", file.name)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("test_patients=9", "test_patients"),
+        ("val_patients=4", "val_patients"),
+        ("labelled_patients=30", "at most"),
+    ],
+)
+def test_fewer_patients_than_the_split_needs(refuses_fit, phantom, option, words):
+    refuses_fit(phantom, words, options=["--set", option])
+
+
+def test_paper_without_unlabelled_images_offers_adversarial(phantom, tmp_path):
+    refused(
+        ["fit", "--data", phantom, "--out", tmp_path / "run", "--recipe", "paper"],
+        "no unlabelled image",
+        "--recipe adversarial",
+        "--unlabelled",
+    )
+
+
+def test_missing_or_empty_unlabelled_folder(phantom, tmp_path):
+    call = ["fit", "--data", phantom, "--out", tmp_path / "run", "--unlabelled"]
+    refused([*call, tmp_path / "nowhere"], "nowhere")
+    (tmp_path / "empty").mkdir()
+    refused([*call, tmp_path / "empty"], "no image found")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("lambda_advv=1", "did you mean lambda_adv?"),
+        ("t_semi=7", "at most 1"),
+        ("steps=-1", "at least 1"),
+        ("depth", "name=value"),
+        ("steps=[", "not YAML"),
+    ],
+)
+def test_wrong_settings(refuses_fit, phantom, setting, words):
+    refuses_fit(phantom, words, options=["--set", setting])
+
+
+def test_unknown_recipe(phantom, tmp_path):
+    refused(
+        ["fit", "--data", phantom, "--out", tmp_path / "r", "--recipe", "magic"], "magic", "paper"
+    )
+
+
+def test_missing_configuration_file(tmp_path):
+    refused(["fit", tmp_path / "none.yaml"], "none.yaml")
+
+
+def test_run_folder_that_exists(phantom, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("")
+    refused(["fit", "--data", phantom, "--out", tmp_path / "run"], "--resume", "--overwrite")
+
+
+def test_resume_with_other_settings(phantom, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("steps: 5\n")
+    refused(["fit", "--out", tmp_path / "run", "--resume", "--set", "steps=6"], "steps", "5", "6")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_folder_that_is_no_run(command, tmp_path):
+    more = [tmp_path, "--out", tmp_path / "o"] if command == "predict" else []
+    refused([command, tmp_path / "nowhere", *more], "not a run folder")
+
+
+def test_predict_what_is_not_there(tmp_path):
+    (tmp_path / "config.yaml").write_text("recipe: supervised\n")
+    call = ["predict", tmp_path, tmp_path / "none.png", "--out", tmp_path / "o"]
+    refused(call, "none.png", "no such file")
+    refused([*call, "--confidence"], "supervised", "discriminator")
+
+
+def test_phantom_into_a_full_folder(phantom):
+    refused(["data", "phantom", phantom], "phantom")

@@ -1,0 +1,164 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tfadvseg.config import Config
+from tfadvseg.data.cases import read_data_folder, read_unlabelled_folder, split_cases
+from tfadvseg.data.io import write_png
+from tfadvseg.errors import DataWarning, InputError
+
+BLANK = np.zeros((8, 8), np.uint8)
+
+
+def make_folder(root, patients=6, slices=2, unlabelled=(), splits=None, table=True):
+    rows = []
+    for patient in range(patients):
+        for number in range(slices):
+            name = f"p{patient}_s{number}.png"
+            write_png(root / "images" / name, BLANK)
+            if f"p{patient}" not in unlabelled:
+                write_png(root / "masks" / name, BLANK)
+            rows.append([name, f"p{patient}", *([splits[patient]] if splits else [])])
+    if table:
+        with (root / "cases.csv").open("w", newline="") as stream:
+            header = ["file", "patient", *(["split"] if splits else [])]
+            csv.writer(stream).writerows([header, *rows])
+    return root
+
+
+def split_of(root, **settings):
+    return split_cases(read_data_folder(root), (), Config(**settings))
+
+
+def patients(cases):
+    return {case.patient for case in cases}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("labelled", [None, 1, 2])
+def test_no_patient_is_in_two_parts(tmp_path, seed, labelled):
+    root = make_folder(tmp_path, patients=7, unlabelled=("p6",))
+    split = split_of(root, seed=seed, test_patients=2, val_patients=1, labelled_patients=labelled)
+    training = patients(split.labelled) | patients(split.unlabelled)
+    parts = [training, patients(split.val), patients(split.test)]
+    assert not any(a & b for i, a in enumerate(parts) for b in parts[:i])
+    assert not patients(split.labelled) & patients(split.unlabelled)
+    assert set().union(*parts) == {f"p{i}" for i in range(7)}
+    assert all(case.mask is None for case in split.unlabelled)
+
+
+def test_split_depends_on_the_seed_and_on_nothing_else(tmp_path):
+    root = make_folder(tmp_path, patients=12)
+    splits = [split_of(root, seed=seed, test_patients=3).to_json() for seed in (0, 0, 1)]
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_smaller_label_budgets_are_subsets_of_larger_ones(tmp_path):
+    root = make_folder(tmp_path, patients=12)
+    budgets = [patients(split_of(root, labelled_patients=n).labelled) for n in (1, 3, 6)]
+    assert [len(budget) for budget in budgets] == [1, 3, 6]
+    assert budgets[0] < budgets[1] < budgets[2]
+
+
+def test_names_fractions_and_the_split_column_are_honoured(tmp_path):
+    splits = ["train", "train", "train", "val", "test", "test"]
+    root = make_folder(tmp_path, splits=splits)
+    split = split_of(root, labelled_fraction=1 / 3)
+    assert patients(split.val) == {"p3"} and patients(split.test) == {"p4", "p5"}
+    assert len(patients(split.labelled)) == 1 and len(patients(split.unlabelled)) == 2
+    named = split_of(root, labelled_patients=["p1"], test_patients=["p5"])
+    assert patients(named.labelled) == {"p1"} and patients(named.test) == {"p5"}
+
+
+def test_unlabelled_images_of_held_out_patients_are_left_out_aloud(tmp_path):
+    root = make_folder(tmp_path / "data", patients=5)
+    write_png(root / "images" / "p0_extra.png", BLANK)
+    table = root / "cases.csv"
+    table.write_text(table.read_text() + "p0_extra.png,p0\n")
+    pool = make_folder(tmp_path / "pool", patients=6, unlabelled=[f"p{i}" for i in range(6)])
+    with pytest.warns(DataWarning, match="3 unlabelled images of validation or test"):
+        split = split_cases(
+            read_data_folder(root),
+            read_unlabelled_folder(pool),
+            Config(test_patients=["p0"], val_patients=0),
+        )
+    assert "p0" not in patients(split.unlabelled) and "p5" in patients(split.unlabelled)
+
+
+def test_patients_come_from_a_pattern_or_each_file_is_one_aloud(tmp_path):
+    root = make_folder(tmp_path, patients=3, table=False)
+    folder = read_data_folder(root, r"^(p\d+)_")
+    assert patients(folder.cases) == {"p0", "p1", "p2"}
+    with pytest.warns(DataWarning, match="6 of 6 images .* no known patient"):
+        assert len(patients(read_data_folder(root).cases)) == 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"test_patients": 6}, "test_patients: 6 of 6"),
+        ({"test_patients": 3, "val_patients": 3}, "val_patients: 3 of 3"),
+        ({"labelled_patients": 9, "val_patients": 1}, "labelled_patients: expected at most 5"),
+        ({"test_patients": ["p9"]}, "received p9"),
+        ({"labelled_patients": ["p0"], "test_patients": ["p0"]}, "received p0"),
+    ],
+)
+def test_refuses_more_patients_than_there_are(tmp_path, settings, words):
+    with pytest.raises(InputError, match=words):
+        split_of(make_folder(tmp_path), **settings)
+
+
+def test_refuses_a_patient_in_two_splits(tmp_path):
+    root = make_folder(tmp_path, splits=["train"] * 6)
+    text = (root / "cases.csv").read_text().replace("p0_s0.png,p0,train", "p0_s0.png,p0,test")
+    (root / "cases.csv").write_text(text)
+    with pytest.raises(InputError, match="patient p0 is in two splits"):
+        read_data_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name,patient\n", "columns file,patient"),
+        ("file,patient\nx.png,p0\n", r"x\.png is not in images"),
+        ("file,patient,split\np0_s0.png,p0,later\n", "expected train, val or test"),
+        ("file,patient\np0_s0.png,\n", "has no patient"),
+    ],
+)
+def test_refuses_a_table_that_does_not_fit(tmp_path, text, words):
+    root = make_folder(tmp_path)
+    (root / "cases.csv").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_data_folder(root)
+
+
+def test_dataset_json_gives_names_in_the_order_of_their_indices(tmp_path):
+    root = make_folder(tmp_path)
+    content = {"labels": {"vein": 2, "background": 0, "artery": 1}, "window": [0, 255]}
+    (root / "dataset.json").write_text(json.dumps(content))
+    folder = read_data_folder(root)
+    assert folder.classes == ("background", "artery", "vein")
+    assert folder.window == (0, 255)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"labels": {"a": 1}}', '{"labels": {"a": "x"}}', '{"labels": [1]}']
+)
+def test_refuses_a_dataset_json_that_does_not_fit(tmp_path, text):
+    root = make_folder(tmp_path)
+    (root / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=r"dataset\.json"):
+        read_data_folder(root)
+
+
+def test_refuses_masks_without_images_and_names_used_twice(tmp_path):
+    root = make_folder(tmp_path)
+    write_png(root / "masks" / "stray.png", BLANK)
+    with pytest.raises(InputError, match="stray without an image"):
+        read_data_folder(root)
+    (root / "masks" / "stray.png").unlink()
+    (root / "images" / "p0_s0.tif").write_bytes(b"")
+    with pytest.raises(InputError, match=r"p0_s0\.tif: the same name as p0_s0\.png"):
+        read_data_folder(root)

@@ -1,0 +1,227 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tfadvseg.config import Config
+from tfadvseg.errors import InputError, TrainingError
+from tfadvseg.evaluation import evaluate
+from tfadvseg.inference import Predictor
+from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.run_folder import RunFolder
+from tfadvseg.training import Round, build_model, fit, rounds
+
+
+class Killed(BaseException):
+    """What a test raises in place of the kill signal: nothing may catch it."""
+
+
+def kill_after(monkeypatch, saves):
+    """Ends the process's training right after the given number of checkpoints."""
+    original, count = RunFolder.save_checkpoint, []
+
+    def save(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        count.append(1)
+        if len(count) == saves:
+            raise Killed
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", save)
+
+
+def weights_of(path):
+    model = keras.models.load_model(path)
+    variables = [*model.variables, *model.optimizer.variables]
+    if model.discriminator is not None:
+        variables += model.discriminator_optimizer.variables
+    return [np.asarray(v) for v in variables]
+
+
+def history_of(run):
+    with (run / "history.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def finished(shared_phantom, tiny, tmp_path_factory):
+    """A run of recipe paper that nothing interrupted, and its metrics."""
+    out = tmp_path_factory.mktemp("runs") / "paper"
+    config = Config(**tiny, data=str(shared_phantom), labelled_patients=1)
+    return out, fit(config, out)
+
+
+def test_fit_leaves_a_whole_run_folder(finished):
+    out, result = finished
+    for name in (
+        "config.yaml",
+        "split.json",
+        "history.csv",
+        "tensorboard",
+        "checkpoints",
+        "best.keras",
+        "last.keras",
+        "metrics.json",
+        "environment.json",
+    ):
+        assert (out / name).exists(), name
+    assert not list(out.rglob("*.tmp"))
+    assert json.loads((out / "metrics.json").read_text()) == result
+    assert result["split"] == "test" and result["cases"] == 3
+    assert isinstance(keras.models.load_model(out / "last.keras"), AdversarialSegmenter)
+
+
+def test_history_has_every_figure_and_blanks_where_there_is_none(finished):
+    rows = history_of(finished[0])
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert [row["stage"] for row in rows] == ["adversarial", *["semi-supervised"] * 2]
+    for name in ("semi_loss", "kept", "d_fake_unlabelled"):
+        assert rows[0][name] == "" and float(rows[1][name]) >= 0
+    for name in ("ce_loss", "adv_loss", "d_loss", "d_real", "d_fake_labelled", "val_dice"):
+        assert all(row[name] for row in rows), name
+    assert float(rows[-1]["learning_rate"]) == 0
+
+
+def test_split_json_names_the_patients(finished):
+    split = json.loads((finished[0] / "split.json").read_text())
+    patients = split["patients"]
+    assert len(patients["labelled"]) == 1
+    assert len({name for names in patients.values() for name in names}) == 4
+
+
+@pytest.mark.parametrize("saves", [1, 2])
+def test_a_killed_run_resumes_to_the_same_weights(
+    finished, shared_phantom, tiny, tmp_path, monkeypatch, saves
+):
+    out = tmp_path / "run"
+    config = Config(**tiny, data=str(shared_phantom), labelled_patients=1)
+    with monkeypatch.context() as patch:
+        kill_after(patch, saves)
+        with pytest.raises(Killed):
+            fit(config, out)
+    assert not (out / "metrics.json").exists()
+    result = fit(config, out, resume=True)
+    assert result == finished[1]
+    for ours, theirs in zip(
+        weights_of(out / "last.keras"), weights_of(finished[0] / "last.keras"), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert [row["step"] for row in history_of(out)] == ["2", "4", "6"]
+
+
+def test_resuming_a_finished_run_trains_nothing(finished):
+    before = weights_of(finished[0] / "last.keras")
+    assert fit(Config(), finished[0], resume=True) == finished[1]
+    for a, b in zip(before, weights_of(finished[0] / "last.keras"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_resume_refuses_other_data(phantom, tiny, tmp_path, monkeypatch):
+    config = Config(**tiny, data=str(phantom), recipe="supervised")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(Killed):
+            fit(config, tmp_path / "run")
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    (phantom / "masks" / f"{split['labelled'][0]}.png").unlink()
+    with pytest.raises(InputError, match="not those that this run began with"):
+        fit(config, tmp_path / "run", resume=True)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(
+    finished, shared_phantom, tiny, tmp_path
+):
+    config = Config(**tiny, data=str(shared_phantom), labelled_patients=1)
+    assert fit(config, tmp_path / "again") == finished[1]
+    fit(config.replace(seed=1), tmp_path / "other")
+    first = weights_of(finished[0] / "last.keras")
+    other = weights_of(tmp_path / "other" / "last.keras")
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("recipe", ["supervised", "adversarial"])
+def test_recipes_without_unlabelled_images(recipe, shared_phantom, tiny, tmp_path):
+    config = Config(**tiny, data=str(shared_phantom), recipe=recipe)
+    fit(config, tmp_path / "run")
+    row = history_of(tmp_path / "run")[-1]
+    assert ("d_loss" in row) is (recipe == "adversarial")
+    assert "semi_loss" not in row
+    model = keras.models.load_model(tmp_path / "run" / "best.keras")
+    assert (model.discriminator is None) is (recipe == "supervised")
+
+
+def test_recipes_of_a_seed_start_from_the_same_segmenter():
+    config = Config(base_filters=4, depth=2, classes=("background", "a"), channels=1, steps=9)
+    models = [
+        build_model(config.replace(recipe=recipe)) for recipe in ("supervised", "adversarial")
+    ]
+    pairs = zip(*(model.segmenter.get_weights() for model in models), strict=True)
+    assert all((a == b).all() for a, b in pairs)
+
+
+def test_rounds_meet_exactly_at_the_stage_switch():
+    config = Config(steps=10, warmup=0.3, validate_every=4)
+    assert list(rounds(config)) == [
+        Round(0, 3, "adversarial"),
+        Round(3, 4, "semi-supervised"),
+        Round(4, 8, "semi-supervised"),
+        Round(8, 10, "semi-supervised"),
+    ]
+    assert list(rounds(config, start=8)) == [Round(8, 10, "semi-supervised")]
+    supervised = rounds(config.replace(recipe="supervised"))
+    assert [(r.stop, r.stage) for r in supervised] == [(n, "supervised") for n in (4, 8, 10)]
+
+
+def test_the_models_stage_begins_where_the_rounds_switch():
+    config = Config(
+        steps=10, warmup=0.3, classes=("background", "a"), channels=1, base_filters=4, depth=1
+    )
+    switch = next(r.start for r in rounds(config) if r.stage == "semi-supervised")
+    assert build_model(config).semi_start == switch == 3
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_name(shared_phantom, tiny, tmp_path):
+    config = Config(
+        **{**tiny, "learning_rate": 1e38}, data=str(shared_phantom), recipe="supervised"
+    )
+    with pytest.raises(TrainingError, match=r"step \d+: ce_loss is (NaN|Inf)") as error:
+        fit(config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+def test_early_stopping_stops(shared_phantom, tiny, tmp_path):
+    settings = {**tiny, "steps": 20, "learning_rate": 1e-12, "early_stopping": 2}
+    fit(Config(**settings, data=str(shared_phantom), recipe="supervised"), tmp_path / "run")
+    assert [row["step"] for row in history_of(tmp_path / "run")] == ["2", "4", "6"]
+
+
+def test_best_is_the_best_validated_model(finished):
+    rows = history_of(finished[0])
+    best = max(float(row["val_dice"]) for row in rows)
+    score = evaluate(finished[0], split="val", checkpoint="best")["pooled"]["foreground"]["dice"]
+    assert score == pytest.approx(best, abs=1e-6)
+
+
+def test_predictions_have_the_images_size_whatever_it_is(finished):
+    predictor = Predictor.load(finished[0])
+    for shape in ((48, 48), (31, 77), (200, 9)):
+        image = np.random.default_rng(0).integers(0, 255, (*shape, 1), dtype=np.uint8)
+        result = predictor(image)
+        assert result.mask.shape == result.confidence.shape == shape
+        assert result.probabilities.shape == (*shape, 3)
+        np.testing.assert_allclose(result.probabilities.sum(axis=-1), 1, atol=1e-5)
+        np.testing.assert_array_equal(result.mask, result.probabilities.argmax(axis=-1))
+        assert 0 <= result.confidence.min() and result.confidence.max() <= 1
+
+
+def test_predictor_refuses_other_channels(finished):
+    with pytest.raises(InputError, match="1 channel"):
+        Predictor.load(finished[0])(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_evaluate_on_a_moved_data_folder(finished, phantom):
+    moved = evaluate(finished[0], data=phantom, split="test")
+    assert moved == finished[1]
+    everything = evaluate(finished[0], data=phantom)
+    assert everything["split"] == "all" and everything["cases"] == 12

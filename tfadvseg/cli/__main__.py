@@ -1,0 +1,5 @@
+"""`python -m tfadvseg.cli`."""
+
+from tfadvseg.cli import main
+
+main()
