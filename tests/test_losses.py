@@ -169,9 +169,7 @@ def test_self_training_equals_the_numpy_reference(batch):
     keep = 1 / (1 + np.exp(-fake)) > 0.4
     assert 0 < keep.sum() < keep.size
     value = losses.self_training(logits, losses.trusted_pixels(fake, 0.4))
-    assert float(value) == pytest.approx(
-        reference_ce(logits, logits.argmax(-1), keep), rel=1e-5
-    )
+    assert float(value) == pytest.approx(reference_ce(logits, logits.argmax(-1), keep), rel=1e-5)
 
 
 def test_no_gradient_flows_through_pseudo_label_or_trust_mask(batch):

@@ -15,7 +15,7 @@ def rng():
 TABLE = np.array([[5, 1, 1], [1, 3, 1], [0, 2, 2]])
 HAND_COMPUTED = [
     {"miou": 5 / 8, "dice": 10 / 13, "specificity": 8 / 9, "precision": 5 / 6, "recall": 5 / 7},
-    {"miou": 3 / 8, "dice": 6 / 12, "specificity": 8 / 11, "precision": 3 / 6, "recall": 3 / 5},
+    {"miou": 3 / 8, "dice": 6 / 11, "specificity": 8 / 11, "precision": 3 / 6, "recall": 3 / 5},
     {"miou": 2 / 6, "dice": 4 / 8, "specificity": 10 / 12, "precision": 2 / 4, "recall": 2 / 4},
 ]
 

@@ -74,7 +74,9 @@ class Config:
         "none: from dataset.json, else percentile",
     )
     augment: tuple[str, ...] = _setting(
-        AUGMENTATIONS, "random changes of the training images", choices=AUGMENTATIONS
+        ("affine", "elastic", "gamma", "noise"),
+        "random changes of the training images; add flip where left and right are alike",
+        choices=AUGMENTATIONS,
     )
 
     # Split, by patients

@@ -72,9 +72,7 @@ def test_segmenter_survives_saving(rng, tmp_path, segmenter, norm, upsampling):
         **TINY,
     }
     image = rng.random((1, 9, 10, 2), np.float32)
-    np.testing.assert_array_equal(
-        loaded(image, training=False), network(image, training=False)
-    )
+    np.testing.assert_array_equal(loaded(image, training=False), network(image, training=False))
 
 
 @pytest.mark.parametrize("segmenter", SEGMENTERS)
@@ -82,7 +80,7 @@ def test_depth_and_base_filters_shape_the_network(rng, segmenter):
     network = segmenter(2, base_filters=4, depth=3)
     image = np.zeros((1, 16, 24, 1), np.float32)
     bottom = layer_output(network, "bottom_relu2")(image, training=False)
-    assert bottom.shape == (1, 16 / 2**3, 24 / 2**3, 4 * 2**3)
+    assert bottom.shape == (1, 16 // 2**3, 24 // 2**3, 4 * 2**3)
 
 
 @pytest.mark.parametrize("segmenter", SEGMENTERS)
@@ -247,7 +245,7 @@ def test_instance_norm_standardises_every_channel_of_every_image(rng):
     np.testing.assert_allclose(normalisation("instance", 4, "n")(x), expected, atol=1e-2)
 
 
-@pytest.mark.parametrize(("filters", "groups"), [(4, 1), (8, 1), (32, 4), (36, 4), (44, 4)])
+@pytest.mark.parametrize(("filters", "groups"), [(4, 1), (8, 1), (32, 4), (11, 1), (36, 4)])
 def test_group_norm_has_groups_of_about_8_channels_that_divide_the_filters(filters, groups):
     layer = normalisation("group", filters, "n")
     assert layer.groups == groups

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-ROTATION_DEGREES = 15.0
-SCALING = 0.15  # sides are scaled by 1 - SCALING to 1 + SCALING
-TRANSLATION = 0.06  # of the side
+ROTATION_DEGREES = 30.0
+SCALING = 0.3  # sides are scaled by 1 - SCALING to 1 + SCALING
+TRANSLATION = 0.1  # of the side
 ELASTIC_GRID = 5  # control points a side
 ELASTIC_SHIFT = 0.02  # standard deviation of a control point, of the side
-GAMMA = 0.3  # exponents of exp(-GAMMA) to exp(GAMMA)
-NOISE = 0.03  # largest standard deviation, of the intensity range [0, 1]
+GAMMA = 0.5  # exponents of exp(-GAMMA) to exp(GAMMA)
+NOISE = 0.05  # largest standard deviation, of the intensity range [0, 1]
 
 
 def augment(

@@ -48,8 +48,8 @@ class Preprocessing:
         Returns:
             (size[0], size[1], K) float32 in [0, 1], 0 outside the image.
         """
-        image = rescale(image, self.window)
         rows, columns = self._matrices(tf.shape(image)[:2])
+        image = rescale(image, self._visible(image), self.window)
         return tf.einsum("hi,ijk,wj->hwk", rows, image, columns, optimize="optimal")
 
     def mask(self, mask: tf.Tensor, outside: int) -> tf.Tensor:
@@ -81,6 +81,21 @@ class Preprocessing:
         columns = interpolation(self.size[1], shape[1], -column / column_step, 1 / column_step)
         return tf.einsum("hi,ijk,wj->hwk", rows, maps, columns, optimize="optimal")
 
+    def _visible(self, image: tf.Tensor) -> tf.Tensor:
+        """The part of the image that lies in the window: what is cut off sets no percentile."""
+        starts, stops = zip(
+            *(
+                (tf.maximum(start, 0.0), start + step * size)
+                for (start, step), size in zip(
+                    self._axis(tf.shape(image)[:2]), self.size, strict=True
+                )
+            ),
+            strict=True,
+        )
+        top, left = (tf.cast(tf.floor(start), tf.int32) for start in starts)
+        bottom, right = (tf.cast(tf.math.ceil(stop), tf.int32) for stop in stops)
+        return image[top:bottom, left:right]
+
     def _matrices(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         (row, row_step), (column, column_step) = self._axis(shape)
         return (
@@ -102,17 +117,18 @@ class Preprocessing:
         return (start[0], step[0]), (start[1], step[1])
 
 
-def rescale(image: tf.Tensor, window: str | tuple[float, float]) -> tf.Tensor:
-    """Maps stored values to [0, 1]; what lies outside the window is clipped.
+def rescale(image: tf.Tensor, visible: tf.Tensor, window: str | tuple[float, float]) -> tf.Tensor:
+    """Maps stored values to [0, 1]; what lies beyond the window's values is clipped.
 
     Args:
         image: (H, W, K) float32.
-        window: `minmax` or `percentile` of the whole image, or the values for 0 and 1.
+        visible: the part of it that the network sees.
+        window: `minmax` or `percentile` of what is visible, or the values for 0 and 1.
     """
     if window == "minmax":
-        low, high = tf.reduce_min(image), tf.reduce_max(image)
+        low, high = tf.reduce_min(visible), tf.reduce_max(visible)
     elif window == "percentile":
-        low, high = _percentiles(image)
+        low, high = _percentiles(visible)
     else:
         low, high = (tf.constant(float(value)) for value in window)
     return tf.clip_by_value(tf.math.divide_no_nan(image - low, high - low), 0.0, 1.0)
