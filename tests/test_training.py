@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfadvseg.config import Config
+from tfadvseg.data.io import write_png
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate
 from tfadvseg.inference import Predictor
@@ -218,6 +219,28 @@ def test_predictions_have_the_images_size_whatever_it_is(finished):
 def test_predictor_refuses_other_channels(finished):
     with pytest.raises(InputError, match="1 channel"):
         Predictor.load(finished[0])(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.full((48, 48), 7, np.uint8), "class index 7"),
+        (np.zeros((5, 6), np.uint8), "6x5"),
+    ],
+)
+def test_evaluate_refuses_masks_that_do_not_fit(finished, phantom, mask, words):
+    write_png(sorted((phantom / "masks").iterdir())[0], mask)
+    with pytest.raises(InputError, match=words):
+        evaluate(finished[0], data=phantom)
+
+
+def test_overwrite_trains_anew(shared_phantom, tiny, tmp_path):
+    config = Config(**{**tiny, "steps": 2}, data=str(shared_phantom), recipe="supervised")
+    fit(config, tmp_path / "run")
+    first = weights_of(tmp_path / "run" / "last.keras")
+    fit(config.replace(seed=5), tmp_path / "run", overwrite=True)
+    second = weights_of(tmp_path / "run" / "last.keras")
+    assert any((a != b).any() for a, b in zip(first, second, strict=True))
 
 
 def test_evaluate_on_a_moved_data_folder(finished, phantom):

@@ -50,7 +50,7 @@ class Config:
     """
 
     # Data
-    data: str | None = _setting(None, "data folder; none: a phantom is generated in the run folder")
+    data: str | None = _setting(None, "data folder; none: a phantom is generated beside the run")
     unlabelled: str | None = _setting(None, "folder with further unlabelled images")
     patient_pattern: str | None = _setting(
         None, "regular expression on file names whose first group is the patient"

@@ -13,6 +13,7 @@ from tfadvseg.data.cases import Case, read_data_folder
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import InputError
 from tfadvseg.inference import Predictor
+from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
 
@@ -79,9 +80,12 @@ def evaluate(
     folder = RunFolder(run)
     config = folder.read_config()
     predictor = Predictor.load(run, checkpoint)
-    root = data or Path(config.data or run / "phantom")
+    root = data or Path(str(config.data))
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; say where the data is: --data DIR --split test")
     cases = {c.name: c for c in read_data_folder(root, config.patient_pattern).cases if c.mask}
     if data is not None and split is None:
+        check_cases(list(cases.values()), config)
         return score_cases(predictor, list(cases.values()), "all", progress)
     saved = folder.read_json("split.json")
     split = split or ("test" if saved["test"] else "val")
@@ -90,6 +94,7 @@ def evaluate(
     if not names or missing:
         reason = f"{missing[0]} has no mask in {root}" if missing else "it has no case"
         raise InputError(f"{run}: the {split} split cannot be evaluated: {reason}")
+    check_cases([cases[name] for name in names], config)
     return score_cases(predictor, [cases[name] for name in names], split, progress)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class TensorBoard:
         self.writer = tf.summary.create_file_writer(str(folder))
         self.cases = list(cases[:: max(1, len(cases) // PANELS)][:PANELS])
 
-    def write(self, row: Mapping[str, Any], predict: Callable[[], Predictor]) -> None:
+    def write(self, row: Mapping[str, Any], predictor: Predictor) -> None:
         """Writes one row of the history, and the panels as the networks see them now."""
         step = row["step"]
         with self.writer.as_default():
@@ -83,7 +83,7 @@ class TensorBoard:
                 if isinstance(value, float):
                     tf.summary.scalar(name, value, step=step)
             for case in self.cases:
-                picture = case_panel(case, predict())
+                picture = case_panel(case, predictor)
                 tf.summary.image(f"panels/{case.name}", picture[None], step=step)
         self.writer.flush()
 

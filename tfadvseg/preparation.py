@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfadvseg.config import Config
 from tfadvseg.data.cases import Case, Split, read_data_folder, read_unlabelled_folder, split_cases
 from tfadvseg.data.io import read_image, read_mask
-from tfadvseg.errors import InputError
+from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
 
 DEFAULT_IGNORE_LABEL = 255
@@ -44,8 +46,14 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     """
     folder = read_data_folder(Path(str(config.data)), config.patient_pattern)
     pool: Sequence[Case] = ()
-    if config.unlabelled is not None and config.recipe == "paper":
+    if config.unlabelled is not None:
         pool = read_unlabelled_folder(Path(config.unlabelled), config.patient_pattern)
+        if config.recipe != "paper":
+            warnings.warn(
+                f"recipe {config.recipe} uses no unlabelled image: {config.unlabelled} is not read",
+                DataWarning,
+                stacklevel=2,
+            )
     split = split_cases(folder, pool, config)
     if config.recipe == "paper" and not split.unlabelled:
         raise InputError(
@@ -57,7 +65,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
         cases += split.unlabelled
     config = config.replace(
         classes=config.classes or folder.classes,
-        ignore_label=config.ignore_label or folder.ignore_label or DEFAULT_IGNORE_LABEL,
+        ignore_label=_first(config.ignore_label, folder.ignore_label, DEFAULT_IGNORE_LABEL),
         window=config.window or folder.window,
     )
     facts = _read_all(cases, progress)
@@ -68,6 +76,22 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
         epochs=None,
     )
     return config, split
+
+
+def check_cases(cases: Sequence[Case], config: Config) -> None:
+    """Checks files against a resolved configuration: readable, of one size, classes, channels.
+
+    Raises:
+        InputError: naming the first file that does not fit.
+    """
+    facts = _read_all(cases, silent)
+    _classes(config, facts)
+    _channels(config, facts)
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is given."""
+    return next(value for value in values if value is not None)
 
 
 def _read_all(cases: Sequence[Case], progress: Progress) -> list[Facts]:

@@ -92,7 +92,7 @@ class RunFolder:
         """Saves all that resume needs, `last.keras` and, where it is the best, `best.keras`.
 
         Raises:
-            TrainingError: if the disk is full or cannot be written; older files are untouched.
+            OSError: if the disk is full or cannot be written; the older checkpoint is untouched.
         """
         folder = self.path / "checkpoints"
         temporary, final = folder / "writing", folder / f"{step:08d}"
@@ -108,17 +108,21 @@ class RunFolder:
                 )
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
-        except OSError as error:
+        except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
-            kept = self.checkpoints()
-            raise TrainingError(
-                f"{folder}: the checkpoint of step {step} cannot be written "
-                f"({error.strerror or error}); "
-                + (f"that of step {int(kept[-1].name)} is safe" if kept else "there is none yet")
-                + ": make room, then go on with --resume"
-            ) from error
+            raise
         for old in self.checkpoints()[:-1]:
             shutil.rmtree(old)
+
+    def cannot_write(self, step: int, error: OSError) -> TrainingError:
+        """What to say where a write failed: what is safe, and the mend."""
+        kept = self.checkpoints()
+        return TrainingError(
+            f"{self.path}: the checkpoint of step {step} cannot be written "
+            f"({error.strerror or error}); "
+            + (f"that of step {int(kept[-1].name)} is safe" if kept else "there is none yet")
+            + ": make room, then go on with --resume"
+        )
 
     def checkpoints(self) -> list[Path]:
         """The folders of the finished checkpoints, oldest first."""

@@ -71,9 +71,8 @@ def fit(
     if resume:
         config = folder.read_config()
     elif config.data is None:
-        folder.create()
-        config = config.replace(data=str(out / "phantom"))
-        write_phantom(out / "phantom")
+        config = config.replace(data=str(_phantom_beside(out)))
+    _check_data_outside(config, out)
     config, split = prepare(config, bar(console, "Reading files"))
     _enter(folder, config, split, resume=resume)
     _train(folder, config, split, console)
@@ -141,6 +140,24 @@ def _decay(rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSc
     return keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0, power=DECAY_POWER)
 
 
+def _phantom_beside(out: Path) -> Path:
+    """The generated phantom of a run without data, drawn where it is not there yet."""
+    data = out.with_name(f"{out.name}-data")
+    if not data.exists():
+        write_phantom(data)
+    return data
+
+
+def _check_data_outside(config: Config, out: Path) -> None:
+    """Refuses data inside the run folder, which `--overwrite` would delete."""
+    for name in ("data", "unlabelled"):
+        path = getattr(config, name)
+        if path is not None and Path(path).resolve().is_relative_to(out.resolve()):
+            raise InputError(
+                f"{name}: {path} lies inside the run folder {out}; choose another --out"
+            )
+
+
 def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> None:
     """Writes what the run is, or on resume checks that it is still the same."""
     if resume:
@@ -150,8 +167,7 @@ def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> 
                 "with; bring them back, or start another run"
             )
         return
-    if Path(str(config.data)).parent != folder.path:  # the phantom's data lies in the run
-        folder.create()
+    folder.create()
     write_text(folder.path / "config.yaml", config.to_yaml())
     folder.write_json("split.json", split.to_json())
     folder.write_json("environment.json", environment())
@@ -180,10 +196,13 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
             row = _run_round(model, part, config, labelled, unlabelled, steps)
             scores = score_cases(predictor, split.val, "val") if split.val else None
             _note(row, scores, model, state)
-            folder.write_history(state["history"])
-            board.write(row, lambda: predictor)
             best = state["stale"] == 0
-            folder.save_checkpoint(model, part.stop, state, best=best)
+            try:
+                folder.save_checkpoint(model, part.stop, state, best=best)
+                folder.write_history(state["history"])
+                board.write(row, predictor)
+            except OSError as error:
+                raise folder.cannot_write(part.stop, error) from error
             console.print(_line(row, config, best=best and scores is not None))
             if _is_stale(config, state):
                 console.print(f"Stopped early: {state['stale']} validations without improvement.")
@@ -295,7 +314,7 @@ def _describe(config: Config, split: Split, model: AdversarialSegmenter, console
     """Says what is trained with what."""
     patients = split.to_json()["patients"]
     parts = [
-        f"{len(getattr(split, name))} {name} images of {len(patients[name])} patients"
+        f"{len(getattr(split, name))} {name} images (patients: {len(patients[name])})"
         for name in ("labelled", "unlabelled", "val", "test")
         if name != "unlabelled" or config.recipe == "paper"
     ]

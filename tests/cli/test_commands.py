@@ -65,7 +65,7 @@ def test_predict_writes_masks_overlays_and_confidence(workspace):
 def test_predict_never_replaces_its_input(workspace):
     before = {path: path.read_bytes() for path in (workspace / "p" / "images").iterdir()}
     result = run(workspace, "predict", "r", "p/images", "--out", "p/images", status=2)
-    assert "would replace its image" in result.stderr
+    assert "could replace them" in result.stderr
     assert before == {path: path.read_bytes() for path in (workspace / "p" / "images").iterdir()}
 
 
@@ -76,9 +76,9 @@ def test_the_same_command_resumes(workspace, tiny_options):
 
 
 @pytest.mark.slow
-def test_fit_without_data_trains_on_a_phantom_in_the_run_folder(workspace):
+def test_fit_without_data_trains_on_a_phantom_beside_the_run(workspace):
     run(workspace, "fit", "--set=steps=2", "--set=base_filters=4", "--set=image_size=32")
-    assert (workspace / "runs" / "phantom" / "phantom" / "cases.csv").is_file()
+    assert (workspace / "runs" / "phantom-data" / "cases.csv").is_file()
     assert (workspace / "runs" / "phantom" / "metrics.json").is_file()
 
 

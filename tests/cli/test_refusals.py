@@ -167,3 +167,16 @@ def test_predict_what_is_not_there(tmp_path):
 
 def test_phantom_into_a_full_folder(phantom):
     refused(["data", "phantom", phantom], "phantom")
+
+
+def test_data_inside_the_run_folder_is_never_deleted(phantom, tmp_path):
+    (phantom.parent / "config.yaml").write_text("")
+    call = ["fit", "--data", phantom, "--out", phantom.parent, "--recipe", "supervised"]
+    refused([*call, "--overwrite"], "inside the run folder")
+    assert (phantom / "cases.csv").is_file()
+
+
+def test_an_ignore_label_that_is_a_class(refuses_fit, phantom):
+    text = (phantom / "dataset.json").read_text()
+    (phantom / "dataset.json").write_text(text.replace('"ignore_label": 255', '"ignore_label": 0'))
+    refuses_fit(phantom, "ignore_label", "at least 1")

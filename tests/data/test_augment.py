@@ -6,6 +6,7 @@ from tfadvseg.config import AUGMENTATIONS
 from tfadvseg.data.augment import (
     GAMMA,
     NOISE,
+    ROTATION_DEGREES,
     SCALING,
     TRANSLATION,
     augment,
@@ -134,10 +135,10 @@ def test_affine_stays_within_its_limits(seed):
     assert TRANSLATION * 0.8 < np.abs(shift).max() <= TRANSLATION + 1e-4
     down, right = moved[:, 33, 40] - moved[:, 30, 40], moved[:, 30, 43] - moved[:, 30, 40]
     lengths = np.linalg.norm([down, right], axis=-1) / 3
-    assert 1 - SCALING - 1e-3 <= lengths.min() < 0.9
-    assert 1.1 < lengths.max() <= 1 + SCALING + 1e-3
+    assert 1 - SCALING - 1e-3 <= lengths.min() < 1 - SCALING * 0.7
+    assert 1 + SCALING * 0.7 < lengths.max() <= 1 + SCALING + 1e-3
     angles = np.degrees(np.arctan2(-down[:, 1], down[:, 0]))
-    assert 10 < np.abs(angles).max() <= 15.01
+    assert ROTATION_DEGREES * 0.8 < np.abs(angles).max() <= ROTATION_DEGREES + 0.01
     np.testing.assert_allclose((down * right).sum(-1), 0, atol=1e-2)
 
 

@@ -98,8 +98,8 @@ def test_patients_come_from_a_pattern_or_each_file_is_one_aloud(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"test_patients": 6}, "test_patients: 6 of 6"),
-        ({"test_patients": 3, "val_patients": 3}, "val_patients: 3 of 3"),
+        ({"test_patients": 6}, "test_patients: 6 of the 6"),
+        ({"test_patients": 3, "val_patients": 3}, "val_patients: 3 of the 3"),
         ({"labelled_patients": 9, "val_patients": 1}, "labelled_patients: expected at most 5"),
         ({"test_patients": ["p9"]}, "received p9"),
         ({"labelled_patients": ["p0"], "test_patients": ["p0"]}, "received p0"),
@@ -162,3 +162,24 @@ def test_refuses_masks_without_images_and_names_used_twice(tmp_path):
     (root / "images" / "p0_s0.tif").write_bytes(b"")
     with pytest.raises(InputError, match=r"p0_s0\.tif: the same name as p0_s0\.png"):
         read_data_folder(root)
+
+
+def test_test_patients_without_masks_never_train(tmp_path):
+    splits = ["train", "train", "train", "val", "test", "test"]
+    root = make_folder(tmp_path, splits=splits, unlabelled=("p5",))
+    with pytest.warns(DataWarning, match="2 unlabelled images of validation or test"):
+        split = split_of(root)
+    assert patients(split.test) == {"p4"}
+    assert "p5" not in patients(split.labelled) | patients(split.unlabelled)
+
+
+def test_a_split_column_without_val_still_validates(tmp_path):
+    root = make_folder(tmp_path, splits=["train"] * 5 + ["test"])
+    split = split_of(root)
+    assert len(patients(split.val)) == 1 and patients(split.test) == {"p5"}
+
+
+def test_the_images_folder_itself_is_refused_with_the_mend(tmp_path):
+    root = make_folder(tmp_path)
+    with pytest.raises(InputError, match=f"did you mean {root}"):
+        read_data_folder(root / "images")

@@ -1,7 +1,6 @@
-import itertools
-
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfadvseg.config import AUGMENTATIONS
 from tfadvseg.data.cases import Case
@@ -34,7 +33,9 @@ def stream(labelled, unlabelled=None, **settings):
 
 
 def take(batches, count):
-    return list(itertools.islice(batches.as_numpy_iterator(), count))
+    # `as_numpy_iterator` of TensorFlow 2.17 fails on None.
+    to_numpy = lambda x: None if x is None else x.numpy()  # noqa: E731
+    return [tf.nest.map_structure(to_numpy, batch) for batch in batches.take(count)]
 
 
 def order(batches, count, part=0):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import CHECKPOINT, RUN, quiet_tensorflow
+from tfadvseg.cli.options import CHECKPOINT, RUN, quiet_tensorflow, terminal
 from tfadvseg.run_folder import RunFolder, write_text
 
 
@@ -33,12 +33,10 @@ def evaluate(
     RunFolder(run).read_config()
     with quiet_tensorflow():
         from tfadvseg import evaluation
-    from rich.console import Console
-
     from tfadvseg.progress import bar
     from tfadvseg.reporting import score_table
 
-    console = Console(highlight=False)
+    console = terminal()
     result = evaluation.evaluate(
         run, data=data, split=split, checkpoint=checkpoint, progress=bar(console, "Evaluating")
     )

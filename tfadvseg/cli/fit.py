@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfadvseg.cli.options import quiet_tensorflow
+from tfadvseg.cli.options import quiet_tensorflow, terminal
 from tfadvseg.config import RECIPES, Config, parse_assignment, read_settings
 from tfadvseg.errors import InputError
 from tfadvseg.run_folder import RunFolder
@@ -39,8 +39,8 @@ def fit(
 ) -> None:
     """Train on a data folder by CONFIG, a YAML file of settings.
 
-    Without arguments, train on a generated phantom, which the run folder will hold. Every
-    setting is explained in docs/configuration.md.
+    Without arguments, train on a generated phantom, drawn beside the run folder. Every setting
+    is explained in docs/configuration.md.
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite: expected one of them, received both; drop one")
@@ -58,11 +58,9 @@ def fit(
 
     with quiet_tensorflow():
         from tfadvseg import training
-    from rich.console import Console
-
     from tfadvseg.reporting import score_table
 
-    console = Console(highlight=False)
+    console = terminal()
     result = training.fit(wanted, out, resume=resume, overwrite=overwrite, console=console)
     if result is not None:
         console.print(score_table(result))
@@ -75,7 +73,7 @@ def _check_same(out: Path, given: dict[str, Any], wanted: Config) -> None:
     saved = RunFolder(out).read_config()
     for name in given:
         was, now = getattr(saved, name), getattr(wanted, name)
-        if name != "epochs" and was != now:
+        if name != "epochs" and now is not None and was != now:
             raise InputError(
                 f"--resume: {name} is {was!r} in {out}, received {now!r}; a run goes on with its "
                 "own settings: drop it, or start another run"

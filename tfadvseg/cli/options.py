@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 CHECKPOINT = click.option(
@@ -18,6 +19,11 @@ CHECKPOINT = click.option(
     show_default=True,
     help="Which of the run's models to use.",
 )
+
+
+def terminal() -> Console:
+    """Where commands print; what is not a terminal gets lines wide enough for its tables."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow
+from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
 from tfadvseg.run_folder import RunFolder
 
@@ -38,12 +38,10 @@ def predict(
         )
     with quiet_tensorflow():
         from tfadvseg.inference import Predictor, files
-    from rich.console import Console
-
     from tfadvseg.progress import bar
     from tfadvseg.reporting import prediction_table
 
-    console = Console(highlight=False)
+    console = terminal()
     images = files.find_inputs(inputs, out)
     predictor = Predictor.load(model, checkpoint)
     rows = files.predict_files(

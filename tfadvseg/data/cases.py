@@ -177,12 +177,13 @@ def _held_out(
         return _known(name, wanted, candidates)
     if wanted is None and any(case.split for case in folder.cases):
         listed = {case.patient for case in folder.cases if case.split == split}
-        return listed & set(candidates)
+        if listed:
+            return listed
     number = default if wanted is None else wanted
     if number >= len(candidates):
         raise InputError(
-            f"{name}: {number} of {len(candidates)} labelled patients leave none for training; "
-            f"label more patients, or set {name} to less"
+            f"{name}: {number} of the {len(candidates)} labelled patients that are there for it "
+            f"leave none for training; label more patients, or set {name} to less"
         )
     return set(candidates[:number])
 
@@ -224,7 +225,8 @@ def _images_of(folder: Path, root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; expected a data folder with images/ in it")
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected the images there")
+        mend = f"did you mean {root.parent}?" if root.name == "images" else "put the images there"
+        raise InputError(f"{folder}: no such folder; {mend}")
     images = list_images(folder)
     if not images:
         found = sorted({path.suffix for path in folder.iterdir() if path.suffix})
@@ -339,15 +341,16 @@ def _read_dataset_json(path: Path) -> dict[str, Any]:
             f"{path}: expected a JSON object, received what is none: {error}"
         ) from error
     labels = content.get("labels", {}) if isinstance(content, dict) else None
-    indices = list(labels.values()) if isinstance(labels, dict) else [None]
-    if sorted(indices, key=str) != sorted(range(len(indices)), key=str):
+    if not isinstance(labels, dict) or any(
+        index not in labels.values() for index in range(len(labels))
+    ):
         raise InputError(
             f'{path}: expected {{"labels": {{"background": 0, "name": 1, ...}}}} with the indices '
             f"0, 1, 2, ..., received {json.dumps(content)[:120]}"
         )
     window = content.get("window")
     return {
-        "classes": tuple(sorted(labels, key=labels.get)) or None,
+        "classes": tuple(sorted(labels, key=lambda name: labels[name])) or None,
         "ignore_label": content.get("ignore_label"),
         "window": tuple(window) if isinstance(window, list) else window,
     }

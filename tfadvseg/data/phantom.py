@@ -65,7 +65,7 @@ def draw_patient(
 def write_phantom(
     folder: Path,
     *,
-    patients: int = 12,
+    patients: int = 20,
     slices: int = 8,
     size: int = 128,
     seed: int = 0,

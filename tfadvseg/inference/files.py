@@ -30,7 +30,7 @@ def find_inputs(inputs: Sequence[Path], out: Path) -> list[Path]:
 
     Raises:
         InputError: if one is missing or is no image, if two would give a mask of one name, or if
-            a mask would replace an image.
+            the masks would lie among the images.
     """
     images = [image for path in inputs for image in _expand(path)]
     masks: dict[Path, Path] = {}
@@ -40,8 +40,11 @@ def find_inputs(inputs: Sequence[Path], out: Path) -> list[Path]:
             raise InputError(
                 f"{image} and {masks[mask]} would both give {mask}; predict them into two folders"
             )
-        if mask.resolve() in {path.resolve() for path in (image,)}:
-            raise InputError(f"{mask}: the mask would replace its image; choose another --out")
+        if image.parent.resolve() == out.resolve():
+            raise InputError(
+                f"{out}: the masks would lie among the images and could replace them; choose "
+                "another --out"
+            )
         masks[mask] = image
     return images
 

@@ -14,6 +14,7 @@ METRICS = (
     "loss",
     "ce_loss",
     "adv_loss",
+    "adv_loss_unlabelled",
     "semi_loss",
     "d_loss",
     "kept",

@@ -1,0 +1,153 @@
+"""Writes docs/results.md from the raw files of the runs beside this script.
+
+Usage: python docs/results/make.py
+"""
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+
+INTRODUCTION = """# Results on real images
+
+Everything below the line is written by `python docs/results/make.py` from the raw files of each
+run in `docs/results/<run>/` (`metrics.json`, `history.csv`, `config.yaml`, `split.json`,
+`environment.json`). The runs themselves are made by `docs/results/run.sh DATA`, where `DATA` holds
+the data folders `acdc/`, `chd_cta/` and `cta_unlabelled/`; the exact command of each run stands
+with its table. Dice and MIOU are macro means over the foreground classes, pooled over the pixels
+of all test cases, on the original grid. Validation figures are those of the chosen model.
+
+One run each, few patients: a difference of a few points between two rows is no evidence.
+
+---
+"""
+
+ACDC = """## ACDC: 5 labelled patients of 70
+
+Cardiac MRI: right ventricle (class 1), myocardium (2), left ventricle (3). The split is that of
+`cases.csv`; the labelled patients are drawn by the seed; validation chooses the model. Data: the
+ACDC challenge (Bernard et al., IEEE TMI 2018).
+
+    tfadvseg fit examples/acdc_small.yaml --data DATA/acdc --recipe RECIPE --set seed=SEED
+    (rows with batch norm: --set norm=batch)
+"""
+
+CHD = """## CT angiography: aorta and pulmonary artery
+
+The paper's own task, on 36 slices of 7 children with congenital heart disease; patients 1006 and
+1007 are the test set, 1001 validates. The unlabelled pool is 92 slices of 6 patients from other
+sources (adult, child, windowed differently). So few slices demonstrate; they prove nothing.
+
+    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --unlabelled DATA/cta_unlabelled
+    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --recipe supervised
+
+The overlays are drawn by `tfadvseg predict RUN DATA/chd_cta/images --out OUT --overlay`; the
+images are not ours to copy here.
+"""
+
+
+COLUMNS = (
+    *("run", "norm", "seed", "val Dice", "test Dice", "MIOU", "specificity", "precision"),
+    *("kept", "D(real)", "D(fake)", "minutes"),
+)
+
+
+def main() -> None:
+    """Reads the runs and writes the page."""
+    runs = [read_run(path.parent) for path in sorted(HERE.glob("*/metrics.json"))]
+    parts = [INTRODUCTION]
+    for title, prefix in ((ACDC, "acdc"), (CHD, "chd_cta")):
+        chosen = [run for run in runs if run["name"].startswith(prefix)]
+        if chosen:
+            parts += [title, table(chosen), labelled(chosen), per_class(chosen), spread(chosen)]
+    (HERE.parent / "results.md").write_text("\n".join(part for part in parts if part) + "\n")
+
+
+def read_run(folder: Path) -> dict:
+    """The figures of one run."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    with (folder / "history.csv").open() as stream:
+        history = list(csv.DictReader(stream))
+    starts = [0, *(int(row["step"]) for row in history)]
+    steps = [stop - start for start, stop in zip(starts, starts[1:], strict=False)]
+    speeds = [float(row["steps_per_second"]) for row in history]
+    return {
+        "name": folder.name,
+        "config": config,
+        "split": json.loads((folder / "split.json").read_text()),
+        "metrics": json.loads((folder / "metrics.json").read_text()),
+        "val": max((float(row["val_dice"]) for row in history if row["val_dice"]), default=None),
+        "last": history[-1],
+        "minutes": sum(n / speed for n, speed in zip(steps, speeds, strict=True)) / 60,
+    }
+
+
+def table(runs: list[dict]) -> str:
+    """One row a run."""
+    rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for run in sorted(runs, key=lambda r: (r["config"]["norm"] != "instance", r["config"]["seed"])):
+        config, last = run["config"], run["last"]
+        score = run["metrics"]["pooled"]["foreground"]
+        figures = [
+            number(run["val"]),
+            *(number(score[name]) for name in ("dice", "miou", "specificity", "precision")),
+            *(number(last.get(name)) for name in ("kept", "d_real", "d_fake_labelled")),
+            f"{run['minutes']:.1f}",
+        ]
+        cells = [config["recipe"], config["norm"], str(config["seed"]), *figures]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows) + (
+        "\n\nkept, D(real) and D(fake) are means over the last round; minutes are those of the "
+        "training steps\non two shared CPU cores.\n"
+    )
+
+
+def labelled(runs: list[dict]) -> str:
+    """The labelled patients of each seed."""
+    seeds = {run["config"]["seed"]: run["split"]["patients"]["labelled"] for run in runs}
+    lines = [f"* seed {seed}: {', '.join(names)}" for seed, names in sorted(seeds.items())]
+    return "Labelled patients:\n\n" + "\n".join(lines) + "\n"
+
+
+def per_class(runs: list[dict]) -> str:
+    """Dice of every foreground class."""
+    names = list(runs[0]["metrics"]["pooled"]["per_class"])[1:]
+    rows = ["| run | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for run in runs:
+        scores = run["metrics"]["pooled"]["per_class"]
+        rows.append(
+            f"| {run['name']} | " + " | ".join(number(scores[n]["dice"]) for n in names) + " |"
+        )
+    return "Test Dice of each class, pooled:\n\n" + "\n".join(rows) + "\n"
+
+
+def spread(runs: list[dict]) -> str:
+    """Mean over seeds, where there are several."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for run in runs:
+        groups.setdefault((run["config"]["norm"], run["config"]["recipe"]), []).append(run)
+    lines = []
+    for (norm, recipe), members in groups.items():
+        if len(members) > 1:
+            val = statistics.mean(run["val"] for run in members)
+            test = statistics.mean(
+                run["metrics"]["pooled"]["foreground"]["dice"] for run in members
+            )
+            lines.append(f"| {norm} | {recipe} | {len(members)} | {val:.3f} | {test:.3f} |")
+    if not lines:
+        return ""
+    head = "| norm | recipe | seeds | val Dice | test Dice |\n|---|---|---|---|---|\n"
+    return "Means over the seeds:\n\n" + head + "\n".join(lines) + "\n"
+
+
+def number(value: float | str | None) -> str:
+    """Three digits, or a dash where there is none."""
+    return "-" if value in (None, "") else f"{float(value):.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The documentation against the program: settings, commands, links, examples."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from tfadvseg.cli import main
+from tfadvseg.config import Config, read_settings
+from tfadvseg.data.cases import Case
+from tfadvseg.evaluation import score_cases
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def settings_rows():
+    """Every row of the settings' tables: name -> (default, range, meaning)."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = text.split("## Settings")[1].split("\n## ")[0]
+    rows = {}
+    for line in section.splitlines():
+        found = re.match(r"\| `(\w+)` \| `(.*?)` \| (.*?) \| (.*) \|$", line)
+        if found:
+            name, *cells = found.groups()
+            assert name not in rows, name
+            rows[name] = cells
+    return rows
+
+
+def commands(group=main, name="tfadvseg"):
+    """Every command below a group: full name -> command."""
+    found = {name: group}
+    if isinstance(group, click.Group):
+        for part, command in group.commands.items():
+            found |= commands(command, f"{name} {part}")
+    return found
+
+
+def options():
+    return [
+        pytest.param(option, id=f"{name} {option.opts[-1]}")
+        for name, command in commands().items()
+        for option in command.params
+        if isinstance(option, click.Option)
+    ]
+
+
+def links():
+    return [
+        pytest.param(page, target, id=f"{page.relative_to(ROOT)}: {target}")
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]
+
+
+def anchors(page):
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_setting_is_documented_in_the_order_of_the_code():
+    assert list(settings_rows()) == [field.name for field in dataclasses.fields(Config)]
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Config), ids=lambda field: field.name)
+def test_documented_defaults_and_ranges_are_true(field):
+    default, span, meaning = settings_rows()[field.name]
+    actual = list(field.default) if isinstance(field.default, tuple) else field.default
+    documented = yaml.safe_load(default)
+    assert documented == actual and type(documented) is type(actual)
+    limits = field.metadata
+    for choice in limits["choices"] or ():
+        assert f"`{choice}`" in span
+    for bound in (limits["low"], limits["high"]):
+        assert bound is None or re.search(rf"(?<![\d.]){bound}(?![\d.])", span), span
+    assert ("above" in span) == limits["positive"]
+    assert meaning.endswith(".")
+
+
+def test_example_phantom_is_what_fit_does_without_arguments():
+    packaged, example = (
+        read_settings(ROOT / folder / "phantom.yaml") for folder in ("tfadvseg", "examples")
+    )
+    assert packaged == example
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_help_and_is_documented(name):
+    assert commands()[name].help
+    assert re.search(rf"\b{name}\b", TEXT)
+
+
+@pytest.mark.parametrize("option", options())
+def test_every_option_has_help_and_is_documented(option):
+    assert option.help
+    assert re.search(rf"(?<![\w-]){option.opts[-1]}(?![\w-])", TEXT), option.opts
+
+
+@pytest.mark.parametrize(("page", "target"), links())
+def test_relative_links_resolve(page, target):
+    path, _, anchor = target.partition("#")
+    destination = (page.parent / path).resolve() if path else page
+    assert destination.exists()
+    assert ROOT in destination.parents
+    assert not anchor or anchor in anchors(destination)
+
+
+def test_example_of_metrics_json_is_what_score_cases_returns(tmp_path):
+    """The example's two cases; each image holds what is predicted for it."""
+    truth, predicted = np.zeros((2, 10, 10), np.uint8)
+    truth[0, 0:10], predicted[0, 2:10], predicted[1, 0:2] = 1, 1, 1
+    cases = []
+    for name, mask, image in (("p1_slice00", truth, predicted), ("p2_slice00", *[truth * 0] * 2)):
+        paths = [tmp_path / f"{name}_{part}.png" for part in ("image", "mask")]
+        for path, pixels in zip(paths, (image, mask), strict=True):
+            cv2.imwrite(str(path), pixels)
+        cases.append(Case(name, *paths, name.split("_")[0]))
+
+    class Perfect:
+        config = Config(classes=("background", "vessel"), ignore_label=255)
+
+        def __call__(self, image):
+            return SimpleNamespace(mask=image[..., 0])
+
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    documented = json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[-1])
+    assert rounded(score_cases(Perfect(), cases, "test")) == documented
+
+
+def rounded(value):
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return round(value, 3) if isinstance(value, float) else value
