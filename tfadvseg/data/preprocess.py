@@ -54,9 +54,8 @@ class Preprocessing:
 
     def mask(self, mask: tf.Tensor, outside: int) -> tf.Tensor:
         """Samples a mask (H, W), nearest neighbour, with the value `outside` off the image."""
-        for axis in (0, 1):
+        for axis, (start, step) in enumerate(self._axis(tf.shape(mask))):
             source = tf.shape(mask)[axis]
-            start, step = self._axis(tf.shape(mask))[axis]
             centres = start + (tf.range(self.size[axis], dtype=tf.float32) + 0.5) * step
             inside = (centres >= 0) & (centres < tf.cast(source, tf.float32))
             nearest = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, source - 1)
