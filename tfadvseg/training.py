@@ -175,6 +175,7 @@ def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> 
 
 def _train(folder: RunFolder, config: Config, split: Split, console: Console) -> None:
     """Runs the rounds that are not done yet."""
+    keras.utils.set_random_seed(config.seed)  # the order of the images depends on it too
     checkpoints = folder.checkpoints()
     state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": []}
     if checkpoints:

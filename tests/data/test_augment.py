@@ -81,7 +81,12 @@ def test_each_name_changes_images_and_only_geometry_changes_masks(batch, seed, n
 def test_images_of_a_batch_change_each_in_their_own_way(seed, rng, name):
     images = tf.constant(np.repeat(rng.random((1, 24, 32, 1)), 16, axis=0), tf.float32)
     changed = augment(images, None, [name], seed)[0].numpy()
-    assert len({image.tobytes() for image in changed}) == (2 if name == "flip" else 16)
+    ways = len({image.tobytes() for image in changed})
+    if name == "flip":
+        assert ways == 2
+    else:  # about half of the images are left as they are, all of them alike
+        same = sum(np.array_equal(image, images[0]) for image in changed)
+        assert 2 <= same <= 14 and ways == 16 - same + 1
 
 
 @pytest.mark.parametrize("masked", [True, False])

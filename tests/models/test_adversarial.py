@@ -7,7 +7,7 @@ from tfadvseg.models import AdversarialSegmenter, Discriminator, UNet
 
 CLASSES, IGNORED = 3, 255
 SUPERVISED = {"loss", "ce_loss", "adv_loss", "d_loss", "d_real", "d_fake_labelled"}
-ALL = SUPERVISED | {"semi_loss", "kept", "d_fake_unlabelled"}
+ALL = SUPERVISED | {"adv_loss_unlabelled", "semi_loss", "kept", "d_fake_unlabelled"}
 EVERY_TERM = {"lambda_adv": 0.5, "lambda_adv_unlabelled": 0.3, "lambda_semi": 0.7}
 
 
@@ -338,10 +338,11 @@ def two_steps_of_cross_entropy(data):
 
 
 def test_every_loss_and_figure_is_tracked(batch):
-    model = make(lambda_adv=0.5, lambda_semi=0.25, t_semi=0.5)
+    model = make(t_semi=0.5, **EVERY_TERM)
     values = step(model, batch)
     assert set(values) == ALL
-    terms = values["ce_loss"] + 0.5 * values["adv_loss"] + 0.25 * values["semi_loss"]
+    terms = 0.5 * values["adv_loss"] + 0.3 * values["adv_loss_unlabelled"]
+    terms += values["ce_loss"] + 0.7 * values["semi_loss"]
     assert values["loss"] == pytest.approx(terms)
     for name in ("kept", "d_real", "d_fake_labelled", "d_fake_unlabelled"):
         assert 0 < values[name] < 1
@@ -385,7 +386,7 @@ def test_model_is_the_segmenter(batch):
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("images", "ce_loss : "), ("unlabelled", "loss : "), ("discriminator", "adv_loss : ")],
+    [("images", "ce_loss : "), ("unlabelled", r"loss\w* : "), ("discriminator", "adv_loss : ")],
 )
 def test_what_is_not_a_number_stops_the_step_and_names_the_loss(batch, where, message):
     (images, masks), unlabelled = batch

@@ -16,7 +16,7 @@ def data() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--patients", default=20, show_default=True, help="Number of patients, at least 3.")
 @click.option("--slices", default=8, show_default=True, help="Slices of each patient.")
-@click.option("--size", default=208, show_default=True, help="Side of the slices in pixels.")
+@click.option("--size", default=128, show_default=True, help="Side of the slices in pixels.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the anatomy and the noise.")
 def phantom(folder: Path, patients: int, slices: int, size: int, seed: int) -> None:
     """Draw synthetic chest CT angiography into FOLDER, a new data folder.

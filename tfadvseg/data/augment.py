@@ -7,10 +7,12 @@ stateless generator: the same seed gives the same batch, whatever ran before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+SHARE = 0.5  # of the images that each change but the flip meets: clean ones must be seen too
 ROTATION_DEGREES = 30.0
 SCALING = 0.3  # sides are scaled by 1 - SCALING to 1 + SCALING
 TRANSLATION = 0.1  # of the side
@@ -42,12 +44,12 @@ def augment(
         images = sample_linear(images, points)
         masks = None if masks is None else sample_nearest(masks, points)
     if "gamma" in names:
-        exponents = tf.exp(_uniform((shape[0], 1, 1, 1), seeds[2], GAMMA))
-        images = tf.pow(images, exponents)
+        exponents = _uniform((shape[0], 1, 1, 1), seeds[2], GAMMA)
+        images = tf.pow(images, tf.exp(exponents * _met(shape[0], seeds[2], 4)))
     if "noise" in names:
         spread = tf.abs(_uniform((shape[0], 1, 1, 1), seeds[3], NOISE))
-        noise = tf.random.stateless_normal(shape, seeds[3])
-        images = tf.clip_by_value(images + noise * spread, 0.0, 1.0)
+        noise = tf.random.stateless_normal(shape, tf.random.split(seeds[3], 2)[0]) * spread
+        images = tf.clip_by_value(images + noise * _met(shape[0], seeds[3], 4), 0.0, 1.0)
     return images, masks
 
 
@@ -92,7 +94,7 @@ def _sampling_points(
     points += shifts[:, tf.newaxis, tf.newaxis] * size + (size - 1) / 2
     if "elastic" in names:
         control = tf.random.stateless_normal((count, ELASTIC_GRID, ELASTIC_GRID, 2), elastic_seed)
-        control *= ELASTIC_SHIFT * tf.reduce_min(size)
+        control *= ELASTIC_SHIFT * tf.reduce_min(size) * _met(count, elastic_seed, 4)
         points += tf.image.resize(control, (height, width), method="bicubic")
     return points
 
@@ -102,18 +104,25 @@ def _affine(count: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tuple[tf
     draws = tf.unstack(tf.random.split(seed, 4))
     mirror = tf.ones((count,))
     if "flip" in names:
-        mirror = tf.sign(_uniform((count,), draws[0], 1.0))
+        mirror = tf.where(_uniform((count,), draws[0], 1.0) < 0, -1.0, 1.0)
     if "affine" not in names:
         zeros = tf.zeros((count,))
         scale, angle, shifts = tf.ones((count, 2)), zeros, tf.zeros((count, 2))
     else:
-        angle = _uniform((count,), draws[1], ROTATION_DEGREES * 3.14159265 / 180)
-        scale = 1 + _uniform((count, 2), draws[2], SCALING)
-        shifts = _uniform((count, 2), draws[3], TRANSLATION)
+        met = _met(count, seed, 2)
+        angle = _uniform((count,), draws[1], math.radians(ROTATION_DEGREES)) * met[:, 0]
+        scale = 1 + _uniform((count, 2), draws[2], SCALING) * met
+        shifts = _uniform((count, 2), draws[3], TRANSLATION) * met
     cos, sin = tf.cos(angle), tf.sin(angle)
     rows = tf.stack([cos * scale[:, 0], -sin * scale[:, 1] * mirror], axis=-1)
     columns = tf.stack([sin * scale[:, 0], cos * scale[:, 1] * mirror], axis=-1)
     return tf.stack([rows, columns], axis=1), shifts
+
+
+def _met(count: tf.Tensor, seed: tf.Tensor, rank: int) -> tf.Tensor:
+    """1 for the images that a change meets, 0 for the others: (N, 1, ...) of the given rank."""
+    draws = tf.random.stateless_uniform((count,), tf.random.split(seed, 2)[1])
+    return tf.reshape(tf.cast(draws < SHARE, tf.float32), (-1, *(1,) * (rank - 1)))
 
 
 def _uniform(shape: tuple[tf.Tensor | int, ...], seed: tf.Tensor, limit: float) -> tf.Tensor:

@@ -132,9 +132,10 @@ def _png_is_sound(content: bytes) -> bool:
 @contextmanager
 def _without_decoder_chatter() -> Iterator[None]:
     """Keeps what OpenCV prints about a bad file off the terminal: our own error names it."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, 5
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)

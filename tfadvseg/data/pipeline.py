@@ -85,8 +85,8 @@ def training_stream(
     """An endless stream of `((images, masks), unlabelled)`, one element an optimizer step.
 
     Each of the two streams is shuffled and repeated on its own and keeps its own batch size.
-    Batch n depends on the seed and on n alone, so a stream that starts at step n goes on exactly
-    where an interrupted one stopped.
+    Batch n depends on n, the seed and TensorFlow's global seed, so a stream that starts at step n
+    goes on exactly where an interrupted one stopped.
 
     Args:
         labelled: images with masks.

@@ -244,4 +244,4 @@ def _judgement(discriminator: Discriminator, class_map: tf.Tensor) -> tf.Tensor:
 
 def _finite(value: tf.Tensor, name: str) -> tf.Tensor:
     """Stops the step, before any weight moves, where a loss is not a number."""
-    return tf.debugging.check_numerics(value, name) if name.endswith("loss") else value
+    return tf.debugging.check_numerics(value, name) if "loss" in name else value

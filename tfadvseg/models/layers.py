@@ -65,7 +65,7 @@ class ResizeLike(keras.layers.Layer):
 
 
 def normalisation(norm: str, filters: int, name: str) -> keras.layers.Layer:
-    """A normalisation layer: `batch`, `instance`, or `group` (groups of 8 channels or fewer)."""
+    """A normalisation layer: `batch`, `instance`, or `group` (of 8 channels or more)."""
     if norm == "batch":
         return keras.layers.BatchNormalization(name=name)
     if norm == "instance":
