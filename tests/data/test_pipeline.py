@@ -134,7 +134,7 @@ def test_labelled_batches_do_not_depend_on_the_unlabelled_pool(pools, seed):
 
 def test_an_image_changes_otherwise_each_time_it_is_seen(rng):
     pool = Pool(rng.random((1, 8, 8, 1), np.float32), np.zeros((1, 8, 8), np.uint8))
-    batches = take(stream(pool, batch_size=1, augmentations=("affine",)), 4)
+    batches = take(stream(pool, batch_size=1, augmentations=AUGMENTATIONS), 4)
     assert len({images.tobytes() for (images, _), _ in batches}) == 4
 
 
