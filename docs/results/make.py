@@ -22,6 +22,7 @@ with its table. Dice and MIOU are macro means over the foreground classes, poole
 of all test cases, on the original grid. Validation figures are those of the chosen model.
 
 One run each, few patients: a difference of a few points between two rows is no evidence.
+Runs of `run.sh` whose files are not here yet have no row.
 
 ---
 """
