@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfadvseg.config import Config
-from tfadvseg.data.cases import Case, Split, read_data_folder, read_unlabelled_folder, split_cases
+from tfadvseg.data.cases import Case, read_data_folder, read_unlabelled_folder
 from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.data.split import Split, split_cases
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfadvseg.config import Config
-from tfadvseg.data.cases import Split
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.data.pipeline import Pool, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
+from tfadvseg.data.split import Split
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
 from tfadvseg.inference import Predictor

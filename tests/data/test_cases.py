@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from tfadvseg.config import Config
-from tfadvseg.data.cases import read_data_folder, read_unlabelled_folder, split_cases
+from tfadvseg.data.cases import read_data_folder, read_unlabelled_folder
 from tfadvseg.data.io import write_png
+from tfadvseg.data.split import split_cases
 from tfadvseg.errors import DataWarning, InputError
 
 BLANK = np.zeros((8, 8), np.uint8)
