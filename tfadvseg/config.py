@@ -25,6 +25,7 @@ MODELS = ("unet", "attention_unet")
 NORMS = ("batch", "instance", "group")
 AUGMENTATIONS = ("flip", "affine", "elastic", "gamma", "noise")
 DEFAULT_STEPS = 4000
+DEFAULT_IGNORE_LABEL = 255
 
 
 def _setting(
@@ -210,6 +211,10 @@ class Config:
         if self.epochs is not None:
             return self.epochs * -(-labelled_images // self.batch_size)
         return self.steps if self.steps is not None else DEFAULT_STEPS
+
+    def ignored(self) -> int:
+        """The mask value that no loss and no metric counts."""
+        return DEFAULT_IGNORE_LABEL if self.ignore_label is None else self.ignore_label
 
     def size(self) -> tuple[int, int]:
         """Height and width of the images that the network sees, in pixels."""

@@ -41,7 +41,7 @@ def score_cases(
             read_mask(_mask_of(case)),
             predictor(read_image(case.image)).mask,
             len(names),
-            predictor.config.ignore_label or 255,
+            predictor.config.ignored(),
         )
         total += confusion
         scores = dict(zip(names, metrics.class_scores(confusion), strict=True))

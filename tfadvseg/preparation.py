@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,6 @@ from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.data.split import Split, split_cases
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
-
-DEFAULT_IGNORE_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,10 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
         cases += split.unlabelled
     config = config.replace(
         classes=config.classes or folder.classes,
-        ignore_label=_first(config.ignore_label, folder.ignore_label, DEFAULT_IGNORE_LABEL),
+        ignore_label=folder.ignore_label if config.ignore_label is None else config.ignore_label,
         window=config.window or folder.window,
     )
+    config = config.replace(ignore_label=config.ignored())
     facts = _read_all(cases, progress)
     config = config.replace(
         classes=_classes(config, facts),
@@ -88,11 +86,6 @@ def check_cases(cases: Sequence[Case], config: Config) -> None:
     facts = _read_all(cases, silent)
     _classes(config, facts)
     _channels(config, facts)
-
-
-def _first(*values: Any) -> Any:
-    """The first value that is given."""
-    return next(value for value in values if value is not None)
 
 
 def _read_all(cases: Sequence[Case], progress: Progress) -> list[Facts]:

@@ -113,7 +113,7 @@ def build_model(config: Config) -> AdversarialSegmenter:
         t_semi=config.t_semi,
         semi_start=round(config.warmup * steps),
         discriminator_fakes=config.discriminator_fakes,
-        ignore_label=config.ignore_label or 255,
+        ignore_label=config.ignored(),
     )
     model.compile(
         keras.optimizers.AdamW(_decay(config.learning_rate, steps), config.weight_decay),
@@ -294,7 +294,7 @@ def _load(config: Config, split: Split, console: Console) -> tuple[Pool, Pool | 
                 getattr(split, name),
                 Preprocessing.from_config(config),
                 channels=config.channels or 1,
-                ignore_label=config.ignore_label or 255,
+                ignore_label=config.ignored(),
                 progress=bar(console, f"Loading {name} images"),
             )
         )

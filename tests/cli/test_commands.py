@@ -103,3 +103,16 @@ def test_refusals_come_before_tensorflow_is_loaded(tmp_path):
         "assert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+
+
+def test_predict_finds_a_bad_image_before_it_writes_a_mask(workspace):
+    folder = workspace / "mixed"
+    folder.mkdir()
+    good = sorted((workspace / "p" / "images").iterdir())[0].read_bytes()
+    (folder / "a.png").write_bytes(good)
+    (folder / "b.png").write_bytes(good[:60])
+    result = run(workspace, "predict", "r", "mixed", "--out", "o2", status=2)
+    assert "b.png" in result.stderr and len(result.stderr.splitlines()) == 1
+    cv2.imwrite(str(folder / "b.png"), np.zeros((9, 9, 3), np.uint8))
+    assert "1 channel" in run(workspace, "predict", "r", "mixed", "--out", "o2", status=2).stderr
+    assert not (workspace / "o2").exists()

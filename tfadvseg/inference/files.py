@@ -71,13 +71,12 @@ def predict_files(
     Raises:
         InputError: if an image cannot be read or has other channels than in training.
     """
+    for path in images:  # all of them, before the first mask is written
+        _check(path, predictor.config.channels)
     rows = []
     for path in progress(images, len(images)):
         image = read_image(path)
-        try:
-            result = predictor(image)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+        result = predictor(image)
         name = f"{path.stem}.png"
         write_png(out / name, result.mask)
         if overlay:
@@ -92,6 +91,14 @@ def predict_files(
         shares = tuple((counts / result.mask.size).tolist())
         rows.append(Row(path.name, image.shape[:2], shares, trust))
     return rows
+
+
+def _check(path: Path, channels: int | None) -> None:
+    found = read_image(path).shape[-1]
+    if found != channels:
+        raise InputError(
+            f"{path}: expected {channels} channel(s) as in training, received {found}; convert it"
+        )
 
 
 def _expand(path: Path) -> list[Path]:
