@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TFADVSEG_SALT"] = "tests"  # else a file in the home of whoever runs the tests
 
 import shutil
 from pathlib import Path
@@ -47,3 +48,15 @@ def shared_phantom(tmp_path_factory):
 def phantom(shared_phantom, tmp_path) -> Path:
     """A copy of the phantom that a test may spoil."""
     return Path(shutil.copytree(shared_phantom, tmp_path / "phantom"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Finds a folder of public images that lies beside the checkout; they are in no repository."""
+
+    def find(name) -> Path:
+        folders = (parent / "shared" / "data" / name for parent in Path(__file__).parents)
+        found = next((folder for folder in folders if folder.is_dir()), None)
+        return found or pytest.skip(f"no shared/data/{name} beside the checkout")
+
+    return find

@@ -14,7 +14,7 @@ import yaml
 
 from tfadvseg.cli import main
 from tfadvseg.config import Config, read_settings
-from tfadvseg.data.cases import Case
+from tfadvseg.data.folders.cases import Case
 from tfadvseg.evaluation import score_cases
 
 ROOT = Path(__file__).parent.parent

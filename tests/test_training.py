@@ -5,8 +5,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfadvseg.config import Config
-from tfadvseg.data.io import write_png
+from tfadvseg.config import Config, read_settings
+from tfadvseg.data.formats.raster import write_png
+from tfadvseg.data.geometry import Geometry
+from tfadvseg.data.image import Image
+from tfadvseg.data.phantom import write_phantom
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate
 from tfadvseg.inference import Predictor
@@ -207,19 +210,33 @@ def test_best_is_the_best_validated_model(finished):
 
 def test_predictions_have_the_images_size_whatever_it_is(finished):
     predictor = Predictor.load(finished[0])
-    for shape in ((48, 48), (31, 77), (200, 9)):
+    for shape in ((1, 48, 48), (3, 31, 77), (2, 200, 9)):
         image = np.random.default_rng(0).integers(0, 255, (*shape, 1), dtype=np.uint8)
         result = predictor(image)
-        assert result.mask.shape == result.confidence.shape == shape
+        assert result.masks.shape == result.confidence.shape == shape
         assert result.probabilities.shape == (*shape, 3)
         np.testing.assert_allclose(result.probabilities.sum(axis=-1), 1, atol=1e-5)
-        np.testing.assert_array_equal(result.mask, result.probabilities.argmax(axis=-1))
+        np.testing.assert_array_equal(result.masks, result.probabilities.argmax(axis=-1))
         assert 0 <= result.confidence.min() and result.confidence.max() <= 1
 
 
 def test_predictor_refuses_other_channels(finished):
     with pytest.raises(InputError, match="1 channel"):
-        Predictor.load(finished[0])(np.zeros((8, 8, 3), np.uint8))
+        Predictor.load(finished[0])(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_a_volume_is_predicted_slice_by_slice_on_its_own_axes(finished):
+    """Large enough for several batches; the file's axes run against the networks'."""
+    predictor = Predictor.load(finished[0])
+    voxels = np.random.default_rng(0).integers(0, 255, (3, 900, 800, 1), dtype=np.uint8)
+    grid = Geometry((800, 900, 3), (1, 1, 5), (0, 0, 0), (-1, 0, 0, 0, 1, 0, 0, 0, -1))
+    parts = [part for part, _ in predictor.stream(Image(voxels, grid))]
+    assert [part.stop for part in parts] == [1, 2, 3]
+    mask = predictor.segment(Image(voxels, grid))
+    expected = predictor(voxels[::-1, :, ::-1]).masks
+    # Ties of an untrained network may fall otherwise in a batch of another size.
+    assert (mask[::-1, :, ::-1] != expected).mean() < 1e-4
+    assert len(np.unique(mask)) > 1 and (mask != expected).mean() > 1e-2
 
 
 @pytest.mark.parametrize(
@@ -249,3 +266,24 @@ def test_evaluate_on_a_moved_data_folder(finished, phantom):
     assert moved == finished[1]
     everything = evaluate(finished[0], data=phantom)
     assert everything["split"] == "all" and everything["cases"] == 12
+
+
+def test_volumes_are_trained_on_and_measured_in_mm(tmp_path, tiny):
+    write_phantom(tmp_path / "p", patients=4, slices=3, size=48, format="nifti")
+    settings = {**tiny, "labelled_patients": 1, "spacing_mm": 360 / 32}
+    result = fit(Config.from_mapping({"data": str(tmp_path / "p"), **settings}), tmp_path / "r")
+    assert result["cases"] == 1
+    saved = json.loads((tmp_path / "r" / "split.json").read_text())
+    assert saved["test"] == ["phantom003"] and len(saved["unlabelled"]) == 1
+    surface = result["surface"]["foreground"]
+    assert surface["measured"] + surface["missed"] + surface["invented"] > 0
+    assert surface["without_spacing"] == 0
+    config = Config.from_mapping(read_settings(tmp_path / "r" / "config.yaml"))
+    assert config.window == "C200 W850"
+
+
+def test_pixel_sizes_that_no_image_tells_are_refused(phantom, tiny, tmp_path):
+    config = Config.from_mapping({"data": str(phantom), **tiny, "spacing_mm": 2})
+    with pytest.raises(InputError, match="do not say their pixel size in mm"):
+        fit(config.replace(recipe="supervised"), tmp_path / "r")
+    assert not (tmp_path / "r").exists()

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from tfadvseg import windows
+from tfadvseg.coercion import check_range, coerce
 from tfadvseg.errors import InputError
+
+Number = TypeVar("Number", int, float)
 
 RECIPES = ("supervised", "adversarial", "paper")
 MODELS = ("unet", "attention_unet")
@@ -26,6 +28,8 @@ NORMS = ("batch", "instance", "group")
 AUGMENTATIONS = ("flip", "affine", "elastic", "gamma", "noise")
 DEFAULT_STEPS = 4000
 DEFAULT_IGNORE_LABEL = 255
+DEFAULT_WINDOW = "percentile"
+SLICE_AXES = ("acquisition", "axial", "coronal", "sagittal")
 
 
 def _setting(
@@ -71,8 +75,23 @@ class Config:
     )
     window: str | tuple[float, float] | None = _setting(
         None,
-        "intensities that become 0 and 1: percentile (0.5 and 99.5), minmax, or [low, high]; "
-        "none: from dataset.json, else percentile",
+        "intensities that become 0 and 1: percentile (0.5 and 99.5), minmax, a preset for CT, "
+        "C300 W600 (centre, width), or [low, high]; none: from dataset.json, else percentile",
+    )
+    spacing_mm: float | tuple[float, float] | None = _setting(
+        None,
+        "pixel size that the networks see, in mm, or [row, column]; undone at prediction; "
+        "none: pixels as they are",
+        0,
+        100,
+        positive=True,
+    )
+    slice_axis: str = _setting("acquisition", "how volumes are cut into slices", choices=SLICE_AXES)
+    series: str | None = _setting(
+        None, "which series of DICOM folders with several: its number, description or UID"
+    )
+    keep_identifiers: bool = _setting(
+        False, "name patients by their DICOM PatientID instead of a salted hash of it"
     )
     augment: tuple[str, ...] = _setting(
         ("affine", "elastic", "gamma", "noise"),
@@ -149,10 +168,10 @@ class Config:
         """Brings every value to its type and checks it."""
         hints = typing.get_type_hints(type(self))
         for f in dataclasses.fields(self):
-            value = _coerce(f.name, getattr(self, f.name), hints[f.name])
+            value = coerce(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
             for item in value if isinstance(value, tuple) else (value,):
-                _check_range(f.name, item, f.metadata)
+                check_range(f.name, item, f.metadata)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -164,12 +183,15 @@ class Config:
                 "labelled_patients and labelled_fraction: expected one of them, received both; "
                 "drop one"
             )
-        if isinstance(self.window, str) and self.window not in ("percentile", "minmax"):
+        try:
+            windows.limits(self.window or DEFAULT_WINDOW)
+        except ValueError as error:
+            raise InputError(f"window: {error}") from error
+        if self.crop is not None and self.spacing_mm is not None:
             raise InputError(
-                f"window: expected percentile, minmax or [low, high], received {self.window!r}"
+                "crop and spacing_mm: expected one of them, received both; with spacing_mm the "
+                "networks see image_size pixels of that size"
             )
-        if isinstance(self.window, tuple) and not self.window[0] < self.window[1]:
-            raise InputError(f"window: expected low < high, received {list(self.window)}")
         strides, layers = self.discriminator_strides, len(self.discriminator_filters) + 1
         if isinstance(strides, tuple) and len(strides) != layers:
             raise InputError(
@@ -212,9 +234,18 @@ class Config:
             return self.epochs * -(-labelled_images // self.batch_size)
         return self.steps if self.steps is not None else DEFAULT_STEPS
 
+    def reading(self) -> dict[str, Any]:
+        """The settings that tell how the cases of a folder are found."""
+        names = ("patient_pattern", "series", "keep_identifiers")
+        return {name: getattr(self, name) for name in names}
+
     def ignored(self) -> int:
         """The mask value that no loss and no metric counts."""
         return DEFAULT_IGNORE_LABEL if self.ignore_label is None else self.ignore_label
+
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Height and width of the networks' pixels in mm, None for the image's own."""
+        return None if self.spacing_mm is None else _pair(self.spacing_mm)
 
     def size(self) -> tuple[int, int]:
         """Height and width of the images that the network sees, in pixels."""
@@ -261,72 +292,5 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise InputError(f"--set {text}: the value is not YAML; put it in quotes") from error
 
 
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
-
-
-def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """The value as one of the types that the hint allows."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        matched, result = _match(value, option)
-        if matched:
-            return result
-    expected = " or ".join(_type_name(option) for option in options)
-    raise InputError(f"{name}: expected {expected}, received {value!r}")
-
-
-def _match(value: Any, option: Any) -> tuple[bool, Any]:
-    """Whether the value fits one type, and the value as that type."""
-    if option is type(None):
-        return value is None, None
-    if typing.get_origin(option) is tuple:
-        return _match_tuple(value, typing.get_args(option))
-    if option is float:
-        # YAML 1.1 takes 1e-3 for a string.
-        try:
-            return not isinstance(value, bool) and value is not None, float(value)
-        except (TypeError, ValueError):
-            return False, None
-    if option is str:
-        return isinstance(value, str), value
-    return isinstance(value, option) and not isinstance(value, bool), value
-
-
-def _match_tuple(value: Any, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
-    """Whether a list fits a tuple type, and the list as that tuple."""
-    if not isinstance(value, list | tuple):
-        return False, None
-    if arguments[-1] is Ellipsis:
-        arguments = (arguments[0],) * len(value)
-    if len(value) != len(arguments):
-        return False, None
-    if arguments and arguments[0] is str:  # patients named 1001 in YAML are numbers
-        value = [str(item) if isinstance(item, int) else item for item in value]
-    pairs = [_match(item, option) for item, option in zip(value, arguments, strict=True)]
-    return all(matched for matched, _ in pairs), tuple(result for _, result in pairs)
-
-
-def _type_name(option: Any) -> str:
-    if option is type(None):
-        return "null"
-    if typing.get_origin(option) is tuple:
-        arguments = typing.get_args(option)
-        inner = _type_name(arguments[0])
-        return f"a list of {inner}s" if arguments[-1] is Ellipsis else f"[{inner}, {inner}]"
-    return {int: "integer", float: "number", str: "name"}[option]
-
-
-def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
-    choices, low, high = limits["choices"], limits["low"], limits["high"]
-    if choices is not None and value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        mend = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"{name}: expected {', '.join(choices)}, received {value!r}{mend}")
-    if not isinstance(value, int | float):
-        return
-    bound = f"above {low}" if limits["positive"] else f"at least {low}"
-    too_low = low is not None and (value <= low if limits["positive"] else value < low)
-    if too_low or (high is not None and value > high) or not math.isfinite(value):
-        bound += f" and at most {high}" if high is not None else ""
-        raise InputError(f"{name}: expected a number {bound}, received {value}")
+def _pair(value: Number | tuple[Number, Number]) -> tuple[Number, Number]:
+    return value if isinstance(value, tuple) else (value, value)

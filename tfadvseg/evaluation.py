@@ -9,17 +9,24 @@ from typing import Any
 import numpy as np
 
 from tfadvseg import metrics
-from tfadvseg.data.cases import Case, read_data_folder
+from tfadvseg.data.folders.cases import Case, read_data_folder
+from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import InputError
 from tfadvseg.inference import Predictor
 from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
+from tfadvseg.surface import surface_distances, surface_summary
 
 
 def score_cases(
-    predictor: Predictor, cases: Sequence[Case], split: str, progress: Progress = silent
+    predictor: Predictor,
+    cases: Sequence[Case],
+    split: str,
+    progress: Progress = silent,
+    *,
+    surfaces: bool = True,
 ) -> dict[str, Any]:
     """Scores predictions against the masks of cases.
 
@@ -28,30 +35,38 @@ def score_cases(
         cases: all with a mask.
         split: its name, for the result.
         progress: wraps the cases to show how far it has come.
+        surfaces: also measure the distances between surfaces, which takes its time.
 
     Returns:
-        The content of `metrics.json`: scores pooled over all pixels (`pooled`), their mean over
-        the cases (`mean_over_cases`), and those of every case. See docs/metrics.md.
+        The content of `metrics.json`: scores pooled over all voxels (`pooled`), their mean over
+        the cases (`mean_over_cases`), distances between surfaces (`surface`), and the scores and
+        distances of every case. See docs/metrics.md.
     """
-    names = predictor.config.classes or ()
+    config = predictor.config
+    names, ignored = config.classes or (), config.ignored()
     total = np.zeros((len(names), len(names)), np.int64)
     per_case = []
     for case in progress(cases, len(cases)):
-        confusion = metrics.confusion_matrix(
-            read_mask(_mask_of(case)),
-            predictor(read_image(case.image)).mask,
-            len(names),
-            predictor.config.ignored(),
-        )
+        image = read_image(case.image)
+        predicted, truth = predictor.segment(image), read_mask(_mask_of(case)).voxels
+        confusion = metrics.confusion_matrix(truth, predicted, len(names), ignored)
         total += confusion
-        scores = dict(zip(names, metrics.class_scores(confusion), strict=True))
-        per_case.append({"case": case.name, "patient": case.patient, "per_class": scores})
-    means = [metrics.macro(case["per_class"][name] for case in per_case) for name in names]
+        scores = metrics.class_scores(confusion)
+        if surfaces:
+            cut = slicing(image.geometry, config.slice_axis)
+            both = (cut.cut(truth), cut.cut(predicted))
+            distances = surface_distances(*both, len(names), ignored, cut.spacing_mm)
+            scores = [one | other for one, other in zip(scores, distances, strict=True)]
+        per_class = dict(zip(names, scores, strict=True))
+        per_case.append({"case": case.name, "patient": case.patient, "per_class": per_class})
+    every = [case["per_class"] for case in per_case]
+    means = [metrics.macro(scores[name] for scores in every) for name in names]
     return {
         "split": split,
         "cases": len(per_case),
         "pooled": metrics.summary(metrics.class_scores(total), names),
         "mean_over_cases": metrics.summary(means, names),
+        **({"surface": surface_summary(every, names)} if surfaces else {}),
         "per_case": per_case,
     }
 
@@ -81,9 +96,11 @@ def evaluate(
     config = folder.read_config()
     predictor = Predictor.load(run, checkpoint)
     root = data or Path(str(config.data))
-    if not root.is_dir():
+    if not root.exists():
         raise InputError(f"{root}: no such folder; say where the data is: --data DIR --split test")
-    cases = {c.name: c for c in read_data_folder(root, config.patient_pattern).cases if c.mask}
+    cases = {
+        case.name: case for case in read_data_folder(root, **config.reading()).cases if case.mask
+    }
     if data is not None and split is None:
         check_cases(list(cases.values()), config)
         return score_cases(predictor, list(cases.values()), "all", progress)

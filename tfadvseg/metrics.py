@@ -23,17 +23,20 @@ def confusion_matrix(
     """Counts pixels by true and predicted class.
 
     Args:
-        truth: (H, W) class indices; pixels with `ignore_label` are not counted.
-        predicted: (H, W) class indices.
+        truth: (N, H, W) class indices; pixels with `ignore_label` are not counted.
+        predicted: (N, H, W) class indices.
         num_classes: C.
         ignore_label: value of `truth` that counts nowhere.
 
     Returns:
         (C, C) int64; rows are the truth, columns the prediction.
     """
-    valid = truth != ignore_label
-    pairs = truth[valid].astype(np.int64) * num_classes + predicted[valid]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    counts = np.zeros(num_classes**2, np.int64)
+    for labels, found in zip(truth, predicted, strict=True):  # slice by slice: little memory
+        valid = labels != ignore_label
+        pairs = labels[valid].astype(np.int64) * num_classes + found[valid]
+        counts += np.bincount(pairs, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
 
 
 def class_scores(confusion: np.ndarray) -> list[Scores]:

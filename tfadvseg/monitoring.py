@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tfadvseg.data.cases import Case
+from tfadvseg.data.folders.cases import Case
+from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.inference import Predictor
 from tfadvseg.pictures import class_colours, grey, heat, panel
@@ -88,13 +90,20 @@ class TensorBoard:
         self.writer.flush()
 
 
-def case_panel(case: Case, predictor: Predictor) -> Any:
-    """Image, label, prediction and (where there is a D) confidence, side by side."""
+def case_panel(case: Case, predictor: Predictor) -> np.ndarray:
+    """Image, label, prediction and (where there is a D) confidence, side by side.
+
+    Of a volume it shows the slice with the most foreground.
+    """
     image = read_image(case.image)
-    prediction = predictor(image)
-    pictures = [grey(image), class_colours(prediction.mask)]
-    if case.mask is not None:
-        pictures.insert(1, class_colours(read_mask(case.mask)))
+    cut = slicing(image.geometry, predictor.config.slice_axis)
+    slices = cut.cut(image.voxels)
+    mask = None if case.mask is None else cut.cut(read_mask(case.mask).voxels)
+    shown = len(slices) // 2 if mask is None else np.count_nonzero(mask, axis=(1, 2)).argmax()
+    prediction = predictor(slices[shown : shown + 1], cut.pixel_mm)
+    pictures = [grey(slices[shown]), class_colours(prediction.masks[0])]
+    if mask is not None:
+        pictures.insert(1, class_colours(mask[shown]))
     if prediction.confidence is not None:
-        pictures.append(heat(prediction.confidence))
+        pictures.append(heat(prediction.confidence[0]))
     return panel(pictures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -60,3 +61,14 @@ def panel(pictures: Sequence[np.ndarray]) -> np.ndarray:
     height = pictures[0].shape[0]
     gap = np.full((height, MARGIN, 3), 255, np.uint8)
     return np.concatenate([part for p in pictures for part in (p, gap)][:-1], axis=1)
+
+
+def mosaic(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of one size in rows, about as many rows as columns; a single one as it is."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    blank = np.full_like(pictures[0], 255)
+    rows = [list(pictures[start : start + columns]) for start in range(0, len(pictures), columns)]
+    rows[-1] += [blank] * (columns - len(rows[-1]))
+    bands = [panel(row) for row in rows]
+    gap = np.full((MARGIN, bands[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for band in bands for part in (band, gap)][:-1], axis=0)

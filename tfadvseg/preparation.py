@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from tfadvseg.config import Config
-from tfadvseg.data.cases import Case, read_data_folder, read_unlabelled_folder
-from tfadvseg.data.io import read_image, read_mask
-from tfadvseg.data.split import Split, split_cases
+from tfadvseg.data.checks.facts import CaseFacts, inspect_all
+from tfadvseg.data.checks.faults import find_errors
+from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, unusable
+from tfadvseg.data.checks.oddities import find_warnings
+from tfadvseg.data.folders.cases import Case, read_data_folder, read_unlabelled_folder
+from tfadvseg.data.folders.split import Split, split_cases
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What one case's files are: channels, and the class indices of its mask."""
-
-    case: Case
-    channels: int
-    labels: frozenset[int]
 
 
 def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]:
@@ -42,10 +31,10 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     Raises:
         InputError: for whatever is wrong with the data, or with the data for this configuration.
     """
-    folder = read_data_folder(Path(str(config.data)), config.patient_pattern)
+    folder = read_data_folder(Path(str(config.data)), **config.reading())
     pool: Sequence[Case] = ()
     if config.unlabelled is not None:
-        pool = read_unlabelled_folder(Path(config.unlabelled), config.patient_pattern)
+        pool = read_unlabelled_folder(Path(config.unlabelled), **config.reading())
         if config.recipe != "paper":
             warnings.warn(
                 f"recipe {config.recipe} uses no unlabelled image: {config.unlabelled} is not read",
@@ -58,89 +47,84 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
             "recipe paper: there is no unlabelled image; use --recipe adversarial, or give "
             "--unlabelled DIR, or hide labels with --set labelled_fraction=0.5"
         )
-    cases = (*split.labelled, *split.val, *split.test)
-    if config.recipe == "paper":
-        cases += split.unlabelled
     config = config.replace(
         classes=config.classes or folder.classes,
         ignore_label=folder.ignore_label if config.ignore_label is None else config.ignore_label,
         window=config.window or folder.window,
     )
     config = config.replace(ignore_label=config.ignored())
-    facts = _read_all(cases, progress)
+    facts, labelled = _check(split, config, progress), set(split.labelled)
     config = config.replace(
-        classes=_classes(config, facts),
-        channels=_channels(config, facts),
-        steps=config.total_steps(len(split.labelled)),
+        classes=class_names(facts, config.classes, config.ignored()),
+        channels=facts[0].channels,
+        steps=config.total_steps(sum(f.size[0] for f in facts if f.case in labelled)),
         epochs=None,
     )
     return config, split
 
 
 def check_cases(cases: Sequence[Case], config: Config) -> None:
-    """Checks files against a resolved configuration: readable, of one size, classes, channels.
+    """Checks files against a resolved configuration: readable, of one grid, classes, channels.
 
     Raises:
-        InputError: naming the first file that does not fit.
+        InputError: naming the files that do not fit.
     """
-    facts = _read_all(cases, silent)
-    _classes(config, facts)
-    _channels(config, facts)
+    facts, broken = inspect_all(cases, silent, config.slice_axis)
+    errors = find_errors(
+        {"test": facts},
+        classes=config.classes,
+        ignore_label=config.ignored(),
+        channels=config.channels,
+    )
+    _refuse((*unusable(broken), *errors, *_without_spacing(facts, config)))
 
 
-def _read_all(cases: Sequence[Case], progress: Progress) -> list[Facts]:
-    """Reads every file; all that cannot be used are named together."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        results = list(progress(threads.map(_read, cases), len(cases)))
-    problems = [result for result in results if isinstance(result, InputError)]
-    if problems:
-        others = [str(problem).split(":")[0] for problem in problems[1:6]]
-        more = f" (and {len(problems) - 1} more: {', '.join(others)})" if others else ""
-        raise InputError(f"{problems[0]}{more}")
-    return [result for result in results if isinstance(result, Facts)]
+def _check(split: Split, config: Config, progress: Progress) -> list[CaseFacts]:
+    """Refuses cases that cannot be used, and warns of odd ones."""
+    cases = (*split.labelled, *split.val, *split.test)
+    if config.recipe == "paper":
+        cases += split.unlabelled
+    facts, broken = inspect_all(cases, progress, config.slice_axis)
+    parts = by_part(split, facts)
+    what = {"classes": config.classes, "ignore_label": config.ignored()}
+    errors = find_errors(parts, channels=config.channels, **what)  # type: ignore[arg-type]
+    _refuse((*unusable(broken), *errors, *_without_spacing(facts, config)))
+    odd = find_warnings(parts, **what)  # type: ignore[arg-type]
+    for line in lines([*odd, *_larger_than_the_window(facts, config)]):
+        warnings.warn(line, DataWarning, stacklevel=3)
+    return facts
 
 
-def _read(case: Case) -> Facts | InputError:
-    try:
-        image = read_image(case.image)
-        if case.mask is None:
-            return Facts(case, image.shape[2], frozenset())
-        mask = read_mask(case.mask)
-        if mask.shape != image.shape[:2]:
-            raise InputError(
-                f"{case.mask}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
-                f"{image.shape[1]}x{image.shape[0]}; expected the same size"
-            )
-        return Facts(case, image.shape[2], frozenset(np.unique(mask).tolist()))
-    except InputError as error:
-        return error
+def _refuse(errors: Sequence[Finding]) -> None:
+    if errors:
+        raise InputError(" | ".join(lines(errors)))
 
 
-def _classes(config: Config, facts: Sequence[Facts]) -> tuple[str, ...]:
-    """The class names, checked against the masks; without names, as many as the masks show."""
-    ignored = config.ignore_label
-    highest = max((label for f in facts for label in f.labels if label != ignored), default=0)
-    if config.classes is None:
-        if highest < 1:
-            raise InputError(f"{config.data}: every mask is empty; expected a class index above 0")
-        return ("background", *(f"class {index}" for index in range(1, highest + 1)))
-    for f in facts:
-        beyond = [x for x in f.labels if x >= len(config.classes) and x != ignored]
-        if beyond:
-            raise InputError(
-                f"{f.case.mask}: class index {max(beyond)} is beyond the {len(config.classes)} "
-                f"classes ({', '.join(config.classes)}); mend the mask, or name all classes in "
-                "dataset.json"
-            )
-    return config.classes
+def _without_spacing(facts: Sequence[CaseFacts], config: Config) -> list[Finding]:
+    wrong = [fact for fact in facts if fact.spacing_mm is None]
+    if config.spacing_mm is None or not wrong:
+        return []
+    text = (
+        f"spacing_mm: {len(wrong)} images do not say their pixel size in mm, such as "
+        f"{wrong[0].case.image.path}; drop the setting, or save them as NIfTI, MHA or NRRD"
+    )
+    return [Finding("spacing", text)]
 
 
-def _channels(config: Config, facts: Sequence[Facts]) -> int:
-    expected = config.channels or facts[0].channels
-    for f in facts:
-        if f.channels != expected:
-            raise InputError(
-                f"{f.case.image}: {f.channels} channel(s), expected {expected} as in "
-                f"{facts[0].case.image.name}; convert it"
-            )
-    return expected
+def _larger_than_the_window(facts: Sequence[CaseFacts], config: Config) -> list[Finding]:
+    """With a pixel size wished for, the networks see a part of the image only."""
+    pixel, size = config.pixel_size(), config.size()
+    if pixel is None:
+        return []
+    seen = [pixel[i] * size[i] for i in (0, 1)]
+    cut = [
+        fact
+        for fact in facts
+        if fact.spacing_mm
+        and any(fact.size[1 + i] * fact.spacing_mm[1 + i] > seen[i] + pixel[i] for i in (0, 1))
+    ]
+    text = (
+        f"{len(cut)} of {len(facts)} images are larger than the {seen[0]:g}x{seen[1]:g} mm that "
+        "the networks see; what lies outside becomes background: raise image_size or spacing_mm"
+    )
+    return [Finding("window", text)] if cut else []

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from tfadvseg.inference.files import Row
 from tfadvseg.metrics import SCORES
 
 HEADINGS = {"miou": "MIOU", "dice": "Dice"}
+COUNTS = ("measured", "missed", "invented")
 MOST_ROWS = 40
+
+
+def print_scores(console: Console, result: dict[str, Any]) -> None:
+    """Shows the content of `metrics.json`."""
+    console.print(score_table(result))
+    distances = surface_table(result)
+    if distances is not None:
+        console.print(distances)
 
 
 def score_table(result: dict[str, Any]) -> Table:
@@ -29,6 +39,22 @@ def score_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def surface_table(result: dict[str, Any]) -> Table | None:
+    """Distances between surfaces over the cases; None where no spacing is known."""
+    surface = result["surface"]
+    counts = surface["foreground"]
+    if counts["without_spacing"] or not any(counts[name] for name in COUNTS):
+        return None
+    table = Table(title="distances between surfaces, mean over the measured cases")
+    for heading in ("", "HD95 mm", "ASSD mm", *COUNTS):
+        table.add_column(heading, justify="left" if not heading else "right")
+    rows = {**surface["per_class"], "foreground (macro)": surface["foreground"]}
+    for name, row in rows.items():
+        numbers = (str(row[count]) for count in COUNTS)
+        table.add_row(name, _number(row["hd95_mm"]), _number(row["assd_mm"]), *numbers)
+    return table
+
+
 def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:
     """Size, share of every foreground class and mean confidence of each predicted file."""
     table = Table(title=f"{len(rows)} files")
@@ -37,7 +63,7 @@ def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:
         table.add_column(name, justify="right")
     for row in rows[:MOST_ROWS]:
         shares = (f"{share:.2%}" for share in row.shares[1:])
-        size = f"{row.size[1]}x{row.size[0]}"
+        size = "x".join(map(str, row.size))
         table.add_row(row.name, size, *shares, _number(row.confidence))
     if len(rows) > MOST_ROWS:
         table.add_row(f"... and {len(rows) - MOST_ROWS} more")

@@ -15,10 +15,10 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfadvseg.config import Config
+from tfadvseg.data.folders.split import Split
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.data.pipeline import Pool, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
-from tfadvseg.data.split import Split
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
 from tfadvseg.inference import Predictor
@@ -195,7 +195,7 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
     with steps.progress:
         for part in todo:
             row = _run_round(model, part, config, labelled, unlabelled, steps)
-            scores = score_cases(predictor, split.val, "val") if split.val else None
+            scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
             _note(row, scores, model, state)
             best = state["stale"] == 0
             try:
@@ -293,7 +293,7 @@ def _load(config: Config, split: Split, console: Console) -> tuple[Pool, Pool | 
             load_pool(
                 getattr(split, name),
                 Preprocessing.from_config(config),
-                channels=config.channels or 1,
+                slice_axis=config.slice_axis,
                 ignore_label=config.ignored(),
                 progress=bar(console, f"Loading {name} images"),
             )

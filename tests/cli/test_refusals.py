@@ -179,4 +179,4 @@ def test_data_inside_the_run_folder_is_never_deleted(phantom, tmp_path):
 def test_an_ignore_label_that_is_a_class(refuses_fit, phantom):
     text = (phantom / "dataset.json").read_text()
     (phantom / "dataset.json").write_text(text.replace('"ignore_label": 255', '"ignore_label": 0'))
-    refuses_fit(phantom, "ignore_label", "at least 1")
+    refuses_fit(phantom, "ignore_label", "from 1 to 255")

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tfadvseg.data.io import read_image
 from tfadvseg.data.phantom import draw_patient, write_phantom
-from tfadvseg.data.phantom_anatomy import sample_anatomy
-from tfadvseg.data.phantom_drawing import draw_slice
+from tfadvseg.data.phantom.anatomy import sample_anatomy
+from tfadvseg.data.phantom.drawing import draw_slice
 from tfadvseg.errors import InputError
 
 
@@ -94,6 +95,24 @@ def test_a_patient_does_not_depend_on_the_number_of_patients(tmp_path, folder):
     for name, data in contents(tmp_path / "fewer").items():
         if name.endswith(".png"):
             assert more[name] == data
+
+
+def test_volumes_hold_the_same_patients_in_hu_from_the_feet_up(tmp_path, folder):
+    write_phantom(tmp_path / "p", patients=5, slices=4, size=64, seed=3, format="nifti")
+    rows = read_cases(tmp_path / "p")
+    assert [row["file"] for row in rows] == [f"phantom{k:03d}.nii.gz" for k in range(5)]
+    for row in rows:
+        image, mask = (
+            read_image(tmp_path / "p" / part / row["file"]) for part in ("images", "masks")
+        )
+        assert image.geometry == mask.geometry and image.geometry.size == (64, 64, 4)
+        assert image.geometry.spacing_mm == (5.625, 5.625, 60.0)
+        assert image.voxels.dtype == np.int16 and image.voxels.min() < -700
+        pictures = [
+            cv2.imread(str(folder / "masks" / f"{row['patient']}_slice{z:02d}.png"), -1)
+            for z in range(4)
+        ]
+        np.testing.assert_array_equal(mask.voxels[::-1, ..., 0], pictures)
 
 
 def test_most_slices_show_the_aorta_and_some_the_pulmonary_artery():

@@ -3,8 +3,11 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.config import AUGMENTATIONS
-from tfadvseg.data.cases import Case
-from tfadvseg.data.io import write_png
+from tfadvseg.data.folders.cases import Case
+from tfadvseg.data.formats.raster import write_png
+from tfadvseg.data.geometry import Geometry
+from tfadvseg.data.image import Image, Source
+from tfadvseg.data.io import write_mask
 from tfadvseg.data.pipeline import Pool, hash_seed, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import InputError
@@ -153,12 +156,14 @@ def write_case(folder, name, image, mask=None):
     if mask is not None:
         write_png(path, mask)
     image_path = folder / "images" / f"{name}.png"
-    return Case(name, image_path, None if mask is None else path, patient=name)
+    return Case(name, Source((image_path,)), None if mask is None else path, patient=name)
 
 
 def load(cases, size=(4, 6), window=(0.0, 255.0), crop=None, **settings):
     preprocessing = Preprocessing(size, crop, window)
-    return load_pool(cases, preprocessing, **{"channels": 1, "ignore_label": 255, **settings})
+    return load_pool(
+        cases, preprocessing, **{"slice_axis": "acquisition", "ignore_label": 255, **settings}
+    )
 
 
 def test_load_pool_reads_images_and_masks_in_order(tmp_path, rng):
@@ -199,7 +204,7 @@ def test_load_pool_brings_sizes_together_and_ignores_what_lies_outside(tmp_path)
 
 def test_load_pool_reads_colour_and_16_bit(tmp_path, rng):
     colour = rng.integers(0, 256, (4, 6, 3), np.uint8)
-    pool = load([write_case(tmp_path, "colour", colour)], channels=3)
+    pool = load([write_case(tmp_path, "colour", colour)])
     np.testing.assert_allclose(pool.images[0], colour / 255, atol=1e-6)
     deep = np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6)
     pool = load([write_case(tmp_path, "deep", deep)], window=(1000.0, 40000.0))
@@ -209,7 +214,8 @@ def test_load_pool_reads_colour_and_16_bit(tmp_path, rng):
 
 def test_load_pool_names_a_file_that_cannot_be_read(tmp_path):
     cases = [write_case(tmp_path, f"c{i}", np.zeros((4, 6), np.uint8)) for i in range(3)]
-    cases[1].image.write_bytes(cases[1].image.read_bytes()[:-20])
+    path = cases[1].image.path
+    path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="c1.png"):
         load(cases)
 
@@ -221,8 +227,34 @@ def test_load_pool_shows_its_progress(tmp_path):
     def progress(items, total):
         shown.append(total)
         for item in items:
-            shown.append(item.name)
+            shown.append("read")
             yield item
 
     load(cases, progress=progress)
-    assert shown == [3, "c0", "c1", "c2"]
+    assert shown == [3, "read", "read", "read"]
+
+
+def test_load_pool_takes_every_slice_of_a_volume_and_pages_of_a_tiff(tmp_path, rng):
+    """A volume whose axes run right, front and down comes as a radiologist would see it."""
+    voxels = rng.integers(0, 256, (5, 4, 6)).astype(np.int16)
+    labels = rng.integers(0, 3, (5, 4, 6), np.uint8)
+    grid = Geometry((6, 4, 5), (1.0, 1.0, 3.0), (0.0, 0.0, 0.0), (-1, 0, 0, 0, -1, 0, 0, 0, -1))
+    paths = [tmp_path / "image.nii.gz", tmp_path / "mask.mha", tmp_path / "pages.tif"]
+    for path, array in zip(paths, (voxels, labels, voxels.astype(np.uint8)), strict=True):
+        write_mask(path, Image(array, grid))
+    case = Case("volume", Source((paths[0],)), paths[1], patient="p")
+    pool = load([case, Case("pages", Source((paths[2],)), paths[2], patient="q")])
+    turned = voxels[::-1, ::-1, ::-1]
+    np.testing.assert_allclose(pool.images[:5, ..., 0], turned / 255, atol=1e-6)
+    np.testing.assert_array_equal(pool.masks[:5], labels[::-1, ::-1, ::-1])
+    np.testing.assert_array_equal(pool.masks[5:], voxels)
+
+
+def test_load_pool_cuts_along_the_wished_axis(tmp_path, rng):
+    voxels = rng.integers(0, 256, (5, 4, 6)).astype(np.int16)
+    grid = Geometry((6, 4, 5), (1.0, 1.0, 3.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    write_mask(tmp_path / "a.nii.gz", Image(voxels, grid))
+    case = Case("a", Source((tmp_path / "a.nii.gz",)), None, patient="p")
+    pool = load([case], size=(5, 6), slice_axis="coronal")
+    expected = voxels.transpose(1, 0, 2)[:, ::-1] / 255  # the head on top
+    np.testing.assert_allclose(pool.images[..., 0], expected, atol=1e-6)

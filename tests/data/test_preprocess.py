@@ -4,9 +4,23 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.config import Config
-from tfadvseg.data.preprocess import Preprocessing, interpolation
+from tfadvseg.data import preprocess
+from tfadvseg.data.preprocess import interpolation
 
 UNIT = (0.0, 1.0)
+
+
+class Preprocessing(preprocess.Preprocessing):
+    """The same on one slice."""
+
+    def image(self, image, *spacing):
+        return self.images(image[None], *spacing)[0]
+
+    def mask(self, mask, outside, *spacing):
+        return self.masks(mask[None], outside, *spacing)[0]
+
+    def restore(self, maps, shape, *spacing):
+        return super().restore(maps[None], shape, *spacing)[0]
 
 
 @pytest.fixture
@@ -258,3 +272,49 @@ def test_settings_come_from_the_configuration():
     assert Preprocessing.from_config(Config(image_size=64)) == expected
     config = Config(image_size=[32, 48], crop=[64, 96], window=[-10, 20])
     assert Preprocessing.from_config(config) == Preprocessing((32, 48), (64, 96), (-10.0, 20.0))
+
+
+# === Pixel size ===
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 0.5), (0.8, 0.4), (2.0, 1.0)])
+def test_pixels_get_the_wished_size_and_come_back(spacing):
+    """A square of 8 x 8 mm has 8 x 8 pixels of 1 mm, whatever the pixels of its image."""
+    shape = [round(24 / spacing[0]), round(32 / spacing[1])]
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    down, right = ((rows + 0.5) * spacing[0], (columns + 0.5) * spacing[1])
+    square = ((abs(down - 12) < 4) & (abs(right - 16) < 4)).astype(np.float32)
+    millimetres = Preprocessing((16, 20), None, UNIT, (1.0, 1.0))
+    seen = millimetres.image(tf.constant(square[..., None]), spacing).numpy()[..., 0]
+    expected = np.zeros((16, 20))
+    expected[4:12, 6:14] = 1
+    np.testing.assert_array_equal(seen > 0.5, expected)
+    mask = millimetres.mask(tf.constant(square, tf.uint8), 255, spacing)
+    np.testing.assert_array_equal(mask, expected)
+    back = millimetres.restore(tf.constant(seen[..., None]), tf.constant(shape), spacing)
+    middle = tuple(length // 2 for length in shape)
+    np.testing.assert_array_equal(back[middle[0], :, 0] > 0.5, square[middle[0]])
+    np.testing.assert_array_equal(back[:, middle[1], 0] > 0.5, square[:, middle[1]])
+
+
+def test_without_a_wish_the_pixel_size_of_an_image_changes_nothing(rng):
+    image = tf.constant(rng.random((9, 14, 1)), tf.float32)
+    whole = Preprocessing((8, 8), None, "percentile")
+    np.testing.assert_array_equal(whole.image(image), whole.image(image, (0.3, 0.7)))
+
+
+# === Batches ===
+
+
+def test_every_slice_of_a_batch_has_its_own_percentiles(rng):
+    slices = rng.normal(0, 1, (3, 20, 20, 1)) * [[[[1]]], [[[50]]], [[[900]]]]
+    together = Preprocessing((8, 8), None, "percentile")
+    alone = [together.image(tf.constant(image, tf.float32)) for image in slices]
+    np.testing.assert_allclose(together.images(tf.constant(slices, tf.float32)), alone, atol=1e-6)
+
+
+def test_batches_are_the_slices_in_order_whatever_their_size():
+    slices = np.arange(7)[:, None, None, None] * np.ones((1, 700, 700, 1))
+    parts = list(preprocess.batches(slices, (64, 64)))
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.concatenate(parts), slices)

@@ -46,9 +46,13 @@ def main(debug: bool) -> None:
 
 
 def _show_own_warnings(*, libraries_too: bool) -> None:
-    """Shows our warnings as one line each; those of libraries only to who looks for a bug."""
+    """Shows our warnings as one line each; those of libraries only to who looks for a bug.
+
+    A file may be read several times, and would be warned of each time.
+    """
     if libraries_too:
         return
+    shown = set()
 
     def show(
         message: Warning | str,
@@ -58,7 +62,9 @@ def _show_own_warnings(*, libraries_too: bool) -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        click.echo(f"Warning: {message}", err=True)
+        if str(message) not in shown:
+            shown.add(str(message))
+            click.echo(f"Warning: {message}", err=True)
 
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", DataWarning)

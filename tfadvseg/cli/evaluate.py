@@ -34,13 +34,13 @@ def evaluate(
     with quiet_tensorflow():
         from tfadvseg import evaluation
     from tfadvseg.progress import bar
-    from tfadvseg.reporting import score_table
+    from tfadvseg.reporting import print_scores
 
     console = terminal()
     result = evaluation.evaluate(
         run, data=data, split=split, checkpoint=checkpoint, progress=bar(console, "Evaluating")
     )
-    console.print(score_table(result))
+    print_scores(console, result)
     if file is not None:
         write_text(file, json.dumps(result, indent=1) + "\n")
         console.print(f"Wrote {file}")

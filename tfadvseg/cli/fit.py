@@ -25,6 +25,9 @@ from tfadvseg.run_folder import RunFolder
     help="S alone, S and D on labelled images, or the full method.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting.")
+@click.option(
+    "--keep-identifiers", is_flag=True, help="Name patients by their DICOM PatientID, unhashed."
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out after an interruption.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 def fit(
@@ -34,6 +37,7 @@ def fit(
     out: Path | None,
     recipe: str | None,
     settings: tuple[str, ...],
+    keep_identifiers: bool,
     resume: bool,
     overwrite: bool,
 ) -> None:
@@ -47,6 +51,7 @@ def fit(
     options = {"data": data, "unlabelled": unlabelled, "recipe": recipe}
     given = read_settings(config) if config else {}
     given |= {name: value for name, value in options.items() if value is not None}
+    given |= {"keep_identifiers": True} if keep_identifiers else {}
     given |= dict(parse_assignment(text) for text in settings)
     if not given.get("data") and not config and not resume:
         given = {**read_settings(Path(str(files("tfadvseg") / "phantom.yaml"))), **given}
@@ -58,12 +63,12 @@ def fit(
 
     with quiet_tensorflow():
         from tfadvseg import training
-    from tfadvseg.reporting import score_table
+    from tfadvseg.reporting import print_scores
 
     console = terminal()
     result = training.fit(wanted, out, resume=resume, overwrite=overwrite, console=console)
     if result is not None:
-        console.print(score_table(result))
+        print_scores(console, result)
     console.print(f"Run folder: {out} (best.keras, last.keras, history.csv, metrics.json)")
     console.print(f"Curves and pictures: tensorboard --logdir {out / 'tensorboard'}")
 

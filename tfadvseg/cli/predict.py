@@ -18,6 +18,15 @@ from tfadvseg.run_folder import RunFolder
 @CHECKPOINT
 @click.option("--overlay", is_flag=True, help="Also draw the contours on the images.")
 @click.option("--confidence", is_flag=True, help="Also write the discriminator's confidence maps.")
+@click.option("--probabilities", is_flag=True, help="Also write the probability of every class.")
+@click.option(
+    "--format",
+    type=click.Choice(["same", "nifti", "dicom-seg"]),
+    default="same",
+    show_default=True,
+    help="Of the masks: as the image (DICOM gives NIfTI), NIfTI, or DICOM Segmentation.",
+)
+@click.option("--series", help="Which series of a DICOM folder: its number, description or UID.")
 def predict(
     model: Path,
     inputs: tuple[Path, ...],
@@ -25,10 +34,14 @@ def predict(
     checkpoint: str,
     overlay: bool,
     confidence: bool,
+    probabilities: bool,
+    format: str,
+    series: str | None,
 ) -> None:
     """Segment INPUTS, image files or folders of them, with the run folder MODEL.
 
-    Every mask is a PNG of class indices with the name and the size of its image.
+    A mask holds class indices and has the name, the grid and the format of its image: PNG for
+    pictures, NIfTI for DICOM. A folder of DICOM files is one image.
     """
     config = RunFolder(model).read_config()
     if confidence and config.recipe == "supervised":
@@ -42,19 +55,16 @@ def predict(
     from tfadvseg.reporting import prediction_table
 
     console = terminal()
-    images = files.find_inputs(inputs, out)
+    outputs = files.Outputs(out, format, overlay, confidence, probabilities)
+    channels = config.channels or 1
+    sources = files.find_inputs(inputs, outputs, channels=channels, series=series)
     predictor = Predictor.load(model, checkpoint)
-    rows = files.predict_files(
-        predictor,
-        images,
-        out,
-        overlay=overlay,
-        confidence=confidence,
-        progress=bar(console, "Predicting"),
-    )
+    rows = files.predict_files(predictor, sources, outputs, bar(console, "Predicting"))
     console.print(prediction_table(rows, config.classes or ()))
     console.print(f"Masks: {out}")
     if overlay:
         console.print(f"Overlays: {out / 'overlay'}")
     if confidence:
-        console.print(f"Confidence maps, 0 to 255 for 0 to 1: {out / 'confidence'}")
+        console.print(f"Confidence maps (pictures: 0 to 255 for 0 to 1): {out / 'confidence'}")
+    if probabilities:
+        console.print(f"Probabilities of each class, likewise: {out / 'probabilities'}")

@@ -11,15 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg.data.augment import augment
-from tfadvseg.data.cases import Case
+from tfadvseg.data.folders.cases import Case
+from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
-from tfadvseg.data.preprocess import Preprocessing
+from tfadvseg.data.preprocess import Preprocessing, batches
 from tfadvseg.progress import Progress, silent
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Decoded and preprocessed images, all of one size, with or without masks.
+    """Decoded and preprocessed slices, all of one size, with or without masks.
 
     Attributes:
         images: (N, H, W, K) float32 in [0, 1].
@@ -34,42 +35,57 @@ def load_pool(
     cases: Sequence[Case],
     preprocessing: Preprocessing,
     *,
-    channels: int,
+    slice_axis: str,
     ignore_label: int,
     progress: Progress = silent,
 ) -> Pool:
-    """Reads every case once; what the network never sees (outside the image) is ignored.
+    """Reads the slices of every case once; what lies outside the slice is ignored.
 
     Args:
-        cases: all with a mask, or all without.
+        cases: all with a mask, or all without; at least one.
         preprocessing: window, crop and size.
-        channels: K.
-        ignore_label: mask value for pixels outside the image.
+        slice_axis: how volumes are cut, see `slicing`.
+        ignore_label: mask value for pixels outside the slice.
         progress: wraps the cases to show how far reading has come.
     """
-    height, width = preprocessing.size
-    images = np.empty((len(cases), height, width, channels), np.float32)
-    labelled = bool(cases) and cases[0].mask is not None
-    masks = np.empty((len(cases), height, width), np.uint8) if labelled else None
-    to_image = tf.function(
-        preprocessing.image, input_signature=[tf.TensorSpec((None, None, channels), tf.float32)]
-    )
-    to_mask = tf.function(
-        lambda mask: preprocessing.mask(mask, ignore_label),
-        input_signature=[tf.TensorSpec((None, None), tf.uint8)],
+    any_slices = tf.TensorSpec((None, None, None, None), tf.float32)
+    any_masks = tf.TensorSpec((None, None, None), tf.uint8)
+    pixel = tf.TensorSpec((2,), tf.float32)
+    to_images = tf.function(preprocessing.images, input_signature=[any_slices, pixel])
+    to_masks = tf.function(
+        lambda masks, spacing: preprocessing.masks(masks, ignore_label, spacing),
+        input_signature=[any_masks, pixel],
     )
 
-    def read(numbered: tuple[int, Case]) -> Case:
-        index, case = numbered
-        images[index] = to_image(read_image(case.image).astype(np.float32)).numpy()
-        if masks is not None and case.mask is not None:
-            masks[index] = to_mask(read_mask(case.mask)).numpy()
-        return case
+    def read(case: Case) -> tuple[np.ndarray, np.ndarray | None]:
+        image = read_image(case.image)
+        cut = slicing(image.geometry, slice_axis)
+        spacing = np.array(cut.pixel_mm or (1, 1), np.float32)
+        images = [
+            to_images(part.astype(np.float32), spacing).numpy()
+            for part in batches(cut.cut(image.voxels), preprocessing.size)
+        ]
+        if case.mask is None:
+            return np.concatenate(images), None
+        masks = to_masks(cut.cut(read_mask(case.mask).voxels), spacing).numpy()
+        return np.concatenate(images), masks
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for _ in progress(threads.map(read, enumerate(cases)), len(cases)):
-            pass
-    return Pool(images, masks)
+        parts = list(progress(threads.map(read, cases), len(cases)))
+    images, masks = ([*column] for column in zip(*parts, strict=True))
+    del parts
+    return Pool(_joined(images), None if masks[0] is None else _joined(masks))
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """The parts as one array; each is let go as it is copied, so that memory never doubles."""
+    count = sum(len(part) for part in parts)
+    whole = np.empty((count, *parts[0].shape[1:]), parts[0].dtype)
+    while parts:
+        part = parts.pop()
+        whole[count - len(part) : count] = part
+        count -= len(part)
+    return whole
 
 
 def training_stream(

@@ -8,142 +8,159 @@ padding and resizing, it keeps the aspect ratio, and every exporter knows a matr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from tfadvseg.config import Config
+from tfadvseg.config import DEFAULT_WINDOW, Config
+from tfadvseg.windows import Window, limits
 
-DEFAULT_WINDOW = "percentile"
 PERCENTILES = (0.5, 99.5)
+
+# Slices are worked on in batches of so many pixels, so that memory does not grow with their number.
+BATCH_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Maps images to the network's grid and its output back to the image's grid.
+    """Maps slices to the network's grid and its output back to their own grid.
 
     Attributes:
         size: height and width of the network's grid, in pixels.
         crop: height and width of the centred window in source pixels; None for the smallest
-            window of the grid's aspect ratio that holds the whole image.
-        window: `percentile`, `minmax`, or the stored values that become 0 and 1.
+            window of the grid's aspect ratio that holds the whole slice.
+        window: intensities that become 0 and 1, see `windows.limits`.
+        spacing_mm: height and width of the network's pixels in mm; None for no such wish. The
+            centred window is then size times spacing, and `crop` does not count.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None
-    window: str | tuple[float, float]
+    window: Window
+    spacing_mm: tuple[float, float] | None = None
 
     @classmethod
     def from_config(cls, config: Config) -> Preprocessing:
         """Takes the settings of a run."""
-        return cls(config.size(), config.crop_size(), config.window or DEFAULT_WINDOW)
+        window = config.window or DEFAULT_WINDOW
+        return cls(config.size(), config.crop_size(), window, config.pixel_size())
 
-    def image(self, image: tf.Tensor) -> tf.Tensor:
-        """Normalises and samples an image.
+    def images(self, images: tf.Tensor, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
+        """Normalises and samples slices.
 
         Args:
-            image: (H, W, K) float32 stored values.
+            images: (N, H, W, K) float32 stored values.
+            spacing: (2,) height and width of their pixels in mm; counts with `spacing_mm` only.
 
         Returns:
-            (size[0], size[1], K) float32 in [0, 1], 0 outside the image.
+            (N, size[0], size[1], K) float32 in [0, 1], 0 outside the slice.
         """
-        rows, columns = self._matrices(tf.shape(image)[:2])
-        image = rescale(image, self._visible(image), self.window)
-        return tf.einsum("hi,ijk,wj->hwk", rows, image, columns, optimize="optimal")
+        axes = self._axes(tf.shape(images)[1:3], spacing)
+        images = rescale(images, _visible(images, axes, self.size), self.window)
+        rows, columns = (
+            interpolation(tf.shape(images)[1 + i], self.size[i], *axes[i]) for i in (0, 1)
+        )
+        return tf.einsum("hi,nijk,wj->nhwk", rows, images, columns, optimize="optimal")
 
-    def mask(self, mask: tf.Tensor, outside: int) -> tf.Tensor:
-        """Samples a mask (H, W), nearest neighbour, with the value `outside` off the image."""
-        for axis, (start, step) in enumerate(self._axis(tf.shape(mask))):
-            source = tf.shape(mask)[axis]
-            centres = start + (tf.range(self.size[axis], dtype=tf.float32) + 0.5) * step
-            inside = (centres >= 0) & (centres < tf.cast(source, tf.float32))
-            nearest = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, source - 1)
-            inside = tf.reshape(inside, (-1, 1) if axis == 0 else (1, -1))
-            mask = tf.where(
-                inside, tf.gather(mask, nearest, axis=axis), tf.cast(outside, mask.dtype)
+    def masks(self, masks: tf.Tensor, outside: int, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
+        """Samples masks (N, H, W), nearest neighbour, with the value `outside` off the slice."""
+        shape = tf.shape(masks)[1:3]
+        for i, (start, step) in enumerate(self._axes(shape, spacing)):
+            centres = start + (tf.range(self.size[i], dtype=tf.float32) + 0.5) * step
+            inside = (centres >= 0) & (centres < tf.cast(shape[i], tf.float32))
+            nearest = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, shape[i] - 1)
+            inside = tf.reshape(inside, (1, -1, 1) if i == 0 else (1, 1, -1))
+            masks = tf.where(
+                inside, tf.gather(masks, nearest, axis=1 + i), tf.cast(outside, masks.dtype)
             )
-        return mask
+        return masks
 
-    def restore(self, maps: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        """Samples maps on the network's grid back on an image's grid.
+    def restore(self, maps: tf.Tensor, shape: tf.Tensor, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
+        """Samples maps on the network's grid back on the grid of their slices.
 
         Args:
-            maps: (size[0], size[1], C) float32.
-            shape: (2,) int32, height and width of the image.
+            maps: (N, size[0], size[1], C) float32.
+            shape: (2,) int32, height and width of the slices.
+            spacing: as in `images`.
 
         Returns:
-            (H, W, C) float32, 0 outside the window that the network saw.
+            (N, H, W, C) float32, 0 outside the window that the network saw.
         """
-        (row, row_step), (column, column_step) = self._axis(shape)
-        rows = interpolation(self.size[0], shape[0], -row / row_step, 1 / row_step)
-        columns = interpolation(self.size[1], shape[1], -column / column_step, 1 / column_step)
-        return tf.einsum("hi,ijk,wj->hwk", rows, maps, columns, optimize="optimal")
-
-    def _visible(self, image: tf.Tensor) -> tf.Tensor:
-        """The part of the image that lies in the window: what is cut off sets no percentile."""
-        starts, stops = zip(
-            *(
-                (tf.maximum(start, 0.0), start + step * size)
-                for (start, step), size in zip(
-                    self._axis(tf.shape(image)[:2]), self.size, strict=True
-                )
-            ),
-            strict=True,
+        rows, columns = (
+            interpolation(self.size[i], shape[i], -start / step, 1 / step)
+            for i, (start, step) in enumerate(self._axes(shape, spacing))
         )
-        top, left = (tf.cast(tf.floor(start), tf.int32) for start in starts)
-        bottom, right = (tf.cast(tf.math.ceil(stop), tf.int32) for stop in stops)
-        return image[top:bottom, left:right]
+        return tf.einsum("hi,nijk,wj->nhwk", rows, maps, columns, optimize="optimal")
 
-    def _matrices(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        (row, row_step), (column, column_step) = self._axis(shape)
-        return (
-            interpolation(shape[0], self.size[0], row, row_step),
-            interpolation(shape[1], self.size[1], column, column_step),
-        )
-
-    def _axis(self, shape: tf.Tensor) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    def _axes(self, shape: tf.Tensor, spacing: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Where the window starts and the step of its grid, in source pixels, for both axes."""
         source = tf.cast(shape, tf.float32)
         grid = tf.constant(self.size, tf.float32)
-        if self.crop is None:
-            step = tf.fill([2], tf.reduce_max(source / grid))
-        else:
+        if self.spacing_mm is not None:
+            step = tf.constant(self.spacing_mm, tf.float32) / tf.cast(spacing, tf.float32)
+        elif self.crop is not None:
             step = tf.constant(self.crop, tf.float32) / grid
+        else:
+            step = tf.fill([2], tf.reduce_max(source / grid))
         start = (source - step * grid) / 2
         if self.crop is not None:  # whole pixels, so that a crop without resizing is exact
             start = tf.floor(start)
         return (start[0], step[0]), (start[1], step[1])
 
 
-def rescale(image: tf.Tensor, visible: tf.Tensor, window: str | tuple[float, float]) -> tf.Tensor:
+def batches(slices: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Slices (S, H, W, K) some at a time, as views; fewer, the larger they or the grid are."""
+    height, width = slices.shape[1:3]
+    step = max(1, BATCH_PIXELS // max(height * width, size[0] * size[1]))
+    for start in range(0, len(slices), step):
+        yield slices[start : start + step]
+
+
+def rescale(images: tf.Tensor, visible: tf.Tensor, window: Window) -> tf.Tensor:
     """Maps stored values to [0, 1]; what lies beyond the window's values is clipped.
 
     Args:
-        image: (H, W, K) float32.
-        visible: the part of it that the network sees.
-        window: `minmax` or `percentile` of what is visible, or the values for 0 and 1.
+        images: (N, H, W, K) float32.
+        visible: the part of them that the network sees; each sets its own percentiles.
+        window: see `windows.limits`.
     """
-    if window == "minmax":
-        low, high = tf.reduce_min(visible), tf.reduce_max(visible)
-    elif window == "percentile":
+    rule = limits(window)
+    if rule == "minmax":
+        low = tf.reduce_min(visible, axis=(1, 2, 3), keepdims=True)
+        high = tf.reduce_max(visible, axis=(1, 2, 3), keepdims=True)
+    elif rule == "percentile":
         low, high = _percentiles(visible)
     else:
-        low, high = (tf.constant(float(value)) for value in window)
-    return tf.clip_by_value(tf.math.divide_no_nan(image - low, high - low), 0.0, 1.0)
+        low, high = (tf.constant(float(value)) for value in rule)
+    return tf.clip_by_value(tf.math.divide_no_nan(images - low, high - low), 0.0, 1.0)
 
 
-def _percentiles(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The values at `PERCENTILES`, with linear interpolation as in NumPy."""
-    values = tf.sort(tf.reshape(image, [-1]))
-    last = tf.cast(tf.size(values) - 1, tf.float32)
+def _visible(images: tf.Tensor, axes: Any, size: tuple[int, int]) -> tf.Tensor:
+    """The part of the slices that lies in the window: what is cut off sets no percentile."""
+    (top, bottom), (left, right) = (
+        (
+            tf.cast(tf.floor(tf.maximum(start, 0.0)), tf.int32),
+            tf.cast(tf.math.ceil(start + step * length), tf.int32),
+        )
+        for (start, step), length in zip(axes, size, strict=True)
+    )
+    return images[:, top:bottom, left:right]
+
+
+def _percentiles(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each image's values at `PERCENTILES`, (N, 1, 1, 1), with NumPy's linear interpolation."""
+    values = tf.sort(tf.reshape(images, [tf.shape(images)[0], -1]), axis=1)
+    last = tf.cast(tf.shape(values)[1] - 1, tf.float32)
 
     def at(percentile: float) -> tf.Tensor:
         position = last * (percentile / 100)
         below = tf.floor(position)
-        low = tf.gather(values, tf.cast(below, tf.int32))
-        high = tf.gather(values, tf.cast(tf.math.ceil(position), tf.int32))
-        return low + (high - low) * (position - below)
+        low = tf.gather(values, tf.cast(below, tf.int32), axis=1)
+        high = tf.gather(values, tf.cast(tf.math.ceil(position), tf.int32), axis=1)
+        return tf.reshape(low + (high - low) * (position - below), (-1, 1, 1, 1))
 
     return at(PERCENTILES[0]), at(PERCENTILES[1])
 

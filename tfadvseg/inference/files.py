@@ -1,114 +1,246 @@
-"""Image files in, mask files out."""
+"""Image files in, mask files out, on the grid and in the format of the images."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tfadvseg.data.io import IMAGE_SUFFIXES, list_images, read_image, write_png
+from tfadvseg.data.formats import dicom, raster, volumes
+from tfadvseg.data.formats.dicom_seg import write_segmentation
+from tfadvseg.data.geometry import Geometry, slicing
+from tfadvseg.data.image import Image, Source
+from tfadvseg.data.io import SUFFIXES, list_images, read_image, stem_of, suffix_of, write_mask
 from tfadvseg.errors import InputError
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.pictures import mosaic
 from tfadvseg.pictures import overlay as draw_overlay
 from tfadvseg.progress import Progress, silent
+
+FORMATS = ("same", "nifti", "dicom-seg")
+OVERLAYS = 12  # slices of a volume that its overlay shows
+
+_CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net's names: one file a channel
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What `predict_files` writes.
+
+    Attributes:
+        folder: of the masks; `overlay/`, `confidence/` and `probabilities/CLASS/` lie in it.
+        format: `same` as the image (DICOM: NIfTI), `nifti`, or `dicom-seg`.
+        overlay: also draw the contours on the image; on some slices of a volume.
+        confidence: also write D's map; in pictures 0 to 255 stand for 0 to 1.
+        probabilities: also write the probability of every class, likewise.
+    """
+
+    folder: Path
+    format: str = "same"
+    overlay: bool = False
+    confidence: bool = False
+    probabilities: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """The summary of one file: size in pixels, share of each class, mean confidence."""
+    """The summary of one image: size in voxels, share of each class, mean confidence."""
 
     name: str
-    size: tuple[int, int]
+    size: tuple[int, ...]
     shares: tuple[float, ...]
     confidence: float | None
 
 
-def find_inputs(inputs: Sequence[Path], out: Path) -> list[Path]:
-    """The image files among files and folders.
+def find_inputs(
+    inputs: Sequence[Path], outputs: Outputs, *, channels: int = 1, series: str | None = None
+) -> list[Source]:
+    """The images among files and folders; a folder of DICOM files is one image.
+
+    Args:
+        inputs: files, folders of images, folders of DICOM series.
+        outputs: what will be written.
+        channels: that the model takes; files NAME_0000, NAME_0001, ... are gathered for more.
+        series: which series of DICOM folders, see `Source`.
 
     Raises:
         InputError: if one is missing or is no image, if two would give a mask of one name, or if
             the masks would lie among the images.
     """
-    images = [image for path in inputs for image in _expand(path)]
-    masks: dict[Path, Path] = {}
-    for image in images:
-        mask = out / f"{image.stem}.png"
-        if mask in masks:
+    paths = [image for path in inputs for image in _expand(path)]
+    sources = _gathered(paths, channels) if channels > 1 else [(path,) for path in paths]
+    masks: dict[str, Path] = {}
+    for files in sources:
+        name, image = _name(files), files[0]
+        if name in masks:
             raise InputError(
-                f"{image} and {masks[mask]} would both give {mask}; predict them into two folders"
+                f"{image} and {masks[name]} would both give the mask {name}; predict them into "
+                "two folders"
             )
-        if image.parent.resolve() == out.resolve():
+        if image.parent.resolve() == outputs.folder.resolve():
             raise InputError(
-                f"{out}: the masks would lie among the images and could replace them; choose "
-                "another --out"
+                f"{outputs.folder}: the masks would lie among the images and could replace them; "
+                "choose another --out"
             )
-        masks[mask] = image
-    return images
+        masks[name] = image
+    return [Source(files, series) for files in sources]
 
 
 def predict_files(
-    predictor: Predictor,
-    images: Sequence[Path],
-    out: Path,
-    *,
-    overlay: bool = False,
-    confidence: bool = False,
-    progress: Progress = silent,
+    predictor: Predictor, sources: Sequence[Source], outputs: Outputs, progress: Progress = silent
 ) -> list[Row]:
-    """Writes the mask of every image, and on request its overlay and confidence map.
+    """Writes the mask of every image, and what else is asked for.
 
     Args:
         predictor: the model.
-        images: files.
-        out: folder of the masks; `overlay/` and `confidence/` lie in it.
-        overlay: draw the contours on the image.
-        confidence: write D's map, 0 to 255 for 0 to 1.
+        sources: the images.
+        outputs: what to write, where.
         progress: wraps the images to show how far it has come.
 
     Raises:
-        InputError: if an image cannot be read or has other channels than in training.
+        InputError: if an image cannot be read, does not fit the model, or has no such format.
     """
-    for path in images:  # all of them, before the first mask is written
-        _check(path, predictor.config.channels)
-    rows = []
-    for path in progress(images, len(images)):
-        image = read_image(path)
-        result = predictor(image)
-        name = f"{path.stem}.png"
-        write_png(out / name, result.mask)
-        if overlay:
-            write_png(out / "overlay" / name, draw_overlay(image, result.mask))
-        trust = None
-        if result.confidence is not None:
-            trust = float(result.confidence.mean())
-            if confidence:
-                levels = np.rint(result.confidence * 255).astype(np.uint8)
-                write_png(out / "confidence" / name, levels)
-        counts = np.bincount(result.mask.ravel(), minlength=result.probabilities.shape[-1])
-        shares = tuple((counts / result.mask.size).tolist())
-        rows.append(Row(path.name, image.shape[:2], shares, trust))
-    return rows
+    for source in sources:  # all of them, before the first mask is written
+        _check(predictor, source, outputs.format)
+    return [_predict(predictor, source, outputs) for source in progress(sources, len(sources))]
 
 
-def _check(path: Path, channels: int | None) -> None:
-    found = read_image(path).shape[-1]
-    if found != channels:
+def _check(predictor: Predictor, source: Source, format: str) -> None:
+    path, image = source.path, read_image(source)
+    try:
+        predictor.check(image)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if format == "nifti" and image.geometry is None:
         raise InputError(
-            f"{path}: expected {channels} channel(s) as in training, received {found}; convert it"
+            f"{path}: --format nifti needs an image that says its spacing in mm, received a "
+            "picture; drop the option"
         )
+    if format == "dicom-seg" and not _is_dicom(path):
+        raise InputError(f"{path}: --format dicom-seg needs DICOM images; drop the option")
+
+
+def _predict(predictor: Predictor, source: Source, outputs: Outputs) -> Row:
+    """Predicts one image slice by slice and writes its files."""
+    image = read_image(source)
+    name, grid = _name(source.files), image.geometry
+    cut = slicing(grid, predictor.config.slice_axis)
+    shape, classes = image.voxels.shape[:3], predictor.config.classes or ()
+    mask = np.empty(shape, np.uint8)
+    kinds = (classes if outputs.probabilities else ()) + ("confidence",) * outputs.confidence
+    maps = {kind: np.empty(shape, np.float32) for kind in kinds}
+    trust: list[float] = []
+    for part, seen in predictor.stream(image):
+        cut.cut(mask)[part] = seen.masks
+        if seen.confidence is not None:
+            trust += seen.confidence.mean(axis=(1, 2)).tolist()
+        for kind, values in maps.items():
+            found = seen.confidence
+            if kind != "confidence":
+                found = seen.probabilities[..., classes.index(kind)]
+            cut.cut(values)[part] = found
+    if outputs.overlay:
+        pictures = _overlays(cut.cut(image.voxels), cut.cut(mask))
+        raster.write_png(outputs.folder / "overlay" / f"{name}.png", pictures)
+    del image  # a large volume and the writer's copy of its mask need not be there together
+    _write(outputs, source, name, Image(mask, grid), classes)
+    for kind in maps:
+        folder = "confidence" if kind == "confidence" else f"probabilities/{_safe(kind)}"
+        _write_map(outputs.folder / folder / name, source, Image(maps[kind], grid))
+    # Slice by slice: counting makes eight bytes of every voxel.
+    counts = [np.bincount(plane.ravel(), minlength=len(classes)) for plane in mask]
+    shares = tuple((np.sum(counts, axis=0) / mask.size).tolist())
+    return Row(
+        source.path.name, _size(grid, shape), shares, float(np.mean(trust)) if trust else None
+    )
+
+
+def _write(
+    outputs: Outputs, source: Source, name: str, mask: Image, classes: Sequence[str]
+) -> None:
+    if outputs.format == "dicom-seg":
+        files = dicom.series_files(source.path, source.series)
+        write_segmentation(outputs.folder / f"{name}.dcm", mask.voxels, files, classes)
+        return
+    suffix = ".nii.gz" if outputs.format == "nifti" else _suffix(source.path, mask)
+    write_mask(outputs.folder / f"{name}{suffix}", mask)
+
+
+def _write_map(path: Path, source: Source, values: Image) -> None:
+    """Writes values in [0, 1]: as they are in volumes, as 0 to 255 in pictures."""
+    suffix = _suffix(source.path, values)
+    if values.geometry is None:
+        values = Image(np.rint(values.voxels * 255).astype(np.uint8))
+    write_mask(path.with_name(path.name + suffix), values)
+
+
+def _suffix(image: Path, mask: Image) -> str:
+    """The ending of the mask's file: the image's own, PNG for pictures, NIfTI for DICOM."""
+    if suffix_of(image) in volumes.SUFFIXES:
+        return suffix_of(image)
+    if mask.geometry is not None:
+        return ".nii.gz"
+    return ".png" if len(mask.voxels) == 1 else ".tif"
+
+
+def _overlays(slices: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The contours on a picture, or on slices of a volume from its first to its last class."""
+    marked = np.flatnonzero(masks.any(axis=(1, 2)))
+    first, last = (marked[0], marked[-1]) if len(marked) else (0, len(slices) - 1)
+    chosen = np.unique(np.linspace(first, last, OVERLAYS).round().astype(int))
+    return mosaic([draw_overlay(slices[i], masks[i]) for i in chosen])
 
 
 def _expand(path: Path) -> list[Path]:
     if path.is_dir():
-        images = list_images(path)
+        images = [path] if dicom.is_series_folder(path) else list_images(path)
         if not images:
             raise InputError(
-                f"{path}: no image in this folder; expected {', '.join(IMAGE_SUFFIXES)}"
+                f"{path}: no image in this folder; expected a DICOM series, or files that end in "
+                f"{', '.join(SUFFIXES)}"
             )
         return images
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; expected an image or a folder of images")
     return [path]
+
+
+def _gathered(paths: Sequence[Path], channels: int) -> list[tuple[Path, ...]]:
+    """Files of one image together: those named as channels that hold one channel each."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        found = _CHANNEL.fullmatch(stem_of(path))
+        single = found and read_image(path).voxels.shape[-1] == 1
+        key = str(path.with_name(found.group(1))) if found and single else str(path)
+        groups.setdefault(key, []).append(path)
+    for key, files in groups.items():
+        numbers = [_CHANNEL.fullmatch(stem_of(file)) for file in files]
+        if len(files) > 1 and [int(n.group(2)) for n in numbers if n] != [*range(channels)]:
+            raise InputError(
+                f"{key}: expected the channels _0000 to _{channels - 1:04d}, received "
+                f"{', '.join(file.name for file in files)}"
+            )
+    return [tuple(files) for files in groups.values()]
+
+
+def _name(files: tuple[Path, ...]) -> str:
+    stem = stem_of(files[0])
+    found = _CHANNEL.fullmatch(stem)
+    return found.group(1) if found and len(files) > 1 else stem
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.is_dir() or suffix_of(path) not in (*raster.SUFFIXES, *volumes.SUFFIXES)
+
+
+def _size(geometry: Geometry | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if geometry is not None:
+        return geometry.size
+    return shape[::-1] if shape[0] > 1 else shape[:0:-1]
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)

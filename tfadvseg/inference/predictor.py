@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg.config import Config
-from tfadvseg.data.preprocess import Preprocessing
+from tfadvseg.data.geometry import slicing
+from tfadvseg.data.image import Image
+from tfadvseg.data.preprocess import Preprocessing, batches
 from tfadvseg.errors import InputError
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
@@ -18,16 +21,16 @@ from tfadvseg.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the networks say of one image.
+    """What the networks say of some slices.
 
     Attributes:
-        mask: (H, W) uint8 class indices.
-        probabilities: (H, W, C) float32.
-        confidence: (H, W) float32, D's confidence in [0, 1], 0 outside the window that the
+        masks: (N, H, W) uint8 class indices.
+        probabilities: (N, H, W, C) float32.
+        confidence: (N, H, W) float32, D's confidence in [0, 1], 0 outside the window that the
             networks saw; None without a discriminator.
     """
 
-    mask: np.ndarray
+    masks: np.ndarray
     probabilities: np.ndarray
     confidence: np.ndarray | None
 
@@ -44,8 +47,10 @@ class Predictor:
         self.config = config
         self.model = model
         self.preprocessing = Preprocessing.from_config(config)
-        image = tf.TensorSpec((None, None, config.channels), tf.float32)
-        self._predict = tf.function(self._graph, input_signature=[image])
+        slices = tf.TensorSpec((None, None, None, config.channels), tf.float32)
+        self._predict = tf.function(
+            self._graph, input_signature=[slices, tf.TensorSpec((2,), tf.float32)]
+        )
 
     @classmethod
     def load(cls, run: Path, checkpoint: str = "best") -> Predictor:
@@ -70,41 +75,95 @@ class Predictor:
         """Whether there is a discriminator."""
         return self.model.discriminator is not None
 
-    def __call__(self, image: np.ndarray) -> Prediction:
-        """Predicts one image.
+    def __call__(
+        self, slices: np.ndarray, spacing_mm: tuple[float, float] | None = None
+    ) -> Prediction:
+        """Predicts slices, all at once.
 
         Args:
-            image: (H, W, K) stored values.
+            slices: (N, H, W, K) stored values.
+            spacing_mm: height and width of their pixels; needed if the model wants a pixel size.
 
         Raises:
-            InputError: if it has other channels than the training images had.
+            InputError: if they have other channels than in training, or no pixel size.
         """
-        if image.shape[-1] != self.config.channels:
-            raise InputError(
-                f"expected an image with {self.config.channels} channel(s) as in training, "
-                f"received {image.shape[-1]}; convert it"
-            )
-        mask, probabilities, confidence = self._predict(image.astype(np.float32))
+        self._check(slices.shape[-1], spacing_mm is not None)
+        masks, probabilities, confidence = self._predict(
+            slices.astype(np.float32), np.array(spacing_mm or (1, 1), np.float32)
+        )
         return Prediction(
-            mask.numpy(),
+            masks.numpy(),
             probabilities.numpy(),
             confidence.numpy()[..., 0] if self.has_confidence else None,
         )
 
-    def _graph(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def stream(self, image: Image) -> Iterator[tuple[slice, Prediction]]:
+        """Predicts an image, some slices at a time.
+
+        Args:
+            image: voxels (Z, Y, X, K).
+
+        Yields:
+            Which slices (of `slicing(image.geometry, config.slice_axis)`), and what the networks
+            say of them.
+
+        Raises:
+            InputError: see `check`.
+        """
+        cut, start = slicing(image.geometry, self.config.slice_axis), 0
+        for part in batches(cut.cut(image.voxels), self.config.size()):
+            yield slice(start, start + len(part)), self(part, cut.pixel_mm)
+            start += len(part)
+
+    def segment(self, image: Image) -> np.ndarray:
+        """Predicts the mask of an image, (Z, Y, X) uint8, on its own grid.
+
+        Raises:
+            InputError: see `check`.
+        """
+        mask = np.empty(image.voxels.shape[:3], np.uint8)
+        slices = slicing(image.geometry, self.config.slice_axis).cut(mask)
+        for part, prediction in self.stream(image):
+            slices[part] = prediction.masks
+        return mask
+
+    def check(self, image: Image) -> None:
+        """Refuses an image that this model cannot take.
+
+        Raises:
+            InputError: if it has other channels than the training images had, or if the model
+                wants a pixel size and the image has none.
+        """
+        self._check(image.voxels.shape[-1], image.geometry is not None)
+
+    def _check(self, channels: int, has_spacing: bool) -> None:
+        if channels != self.config.channels:
+            raise InputError(
+                f"expected an image with {self.config.channels} channel(s) as in training, "
+                f"received {channels}; convert it"
+            )
+        if self.config.spacing_mm is not None and not has_spacing:
+            raise InputError(
+                "expected an image that says its pixel size in mm (NIfTI, MHA, NRRD, DICOM), as "
+                "this model was trained with spacing_mm; received one that does not"
+            )
+
+    def _graph(
+        self, slices: tf.Tensor, spacing: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Normalise, sample, segment, judge, and sample back."""
-        shape = tf.shape(image)[:2]
-        batch = self.preprocessing.image(image)[tf.newaxis]
+        shape = tf.shape(slices)[1:3]
+        batch = self.preprocessing.images(slices, spacing)
         seen = tf.nn.softmax(self.model(batch, training=False))
-        probabilities = self.preprocessing.restore(seen[0], shape)
+        probabilities = self.preprocessing.restore(seen, shape, spacing)
         # Outside the window nothing was seen: background.
         background = 1 - tf.reduce_sum(probabilities, axis=-1, keepdims=True)
         probabilities = tf.concat(
             [probabilities[..., :1] + background, probabilities[..., 1:]], axis=-1
         )
-        mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
+        masks = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
         discriminator = self.model.discriminator
         if discriminator is None:
-            return mask, probabilities, tf.zeros((0, 0, 1))
+            return masks, probabilities, tf.zeros((0, 0, 0, 1))
         confidence = tf.sigmoid(discriminator(seen, training=False))
-        return mask, probabilities, self.preprocessing.restore(confidence[0], shape)
+        return masks, probabilities, self.preprocessing.restore(confidence, shape, spacing)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from tfadvseg.config import Config
-from tfadvseg.data.cases import read_data_folder, read_unlabelled_folder
-from tfadvseg.data.io import write_png
-from tfadvseg.data.split import split_cases
+from tfadvseg.data.folders.cases import read_data_folder, read_unlabelled_folder
+from tfadvseg.data.folders.split import split_cases
+from tfadvseg.data.formats.raster import write_png
+from tfadvseg.data.image import Source
 from tfadvseg.errors import DataWarning, InputError
 
 BLANK = np.zeros((8, 8), np.uint8)
@@ -96,6 +97,18 @@ def test_patients_come_from_a_pattern_or_each_file_is_one_aloud(tmp_path):
         assert len(patients(read_data_folder(root).cases)) == 6
 
 
+def test_refuses_a_pattern_that_finds_no_patient(tmp_path):
+    root = make_folder(tmp_path, patients=1, table=False)
+    for pattern, words in [
+        (r"^(q\d)", r"finds no patient in p0_s0\.png"),
+        (r"^(q)?", r"finds no patient in p0_s0\.png"),
+        (r"^p\d", "expected a group in round brackets"),
+        (r"(", "is no regular expression"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            read_data_folder(root, pattern)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -123,15 +136,40 @@ def test_refuses_a_patient_in_two_splits(tmp_path):
     ("text", "words"),
     [
         ("name,patient\n", "columns file,patient"),
-        ("file,patient\nx.png,p0\n", r"x\.png is not in images"),
+        ("file,patient\nx.png,p0\n", r"no image is named x\.png; remove"),
         ("file,patient,split\np0_s0.png,p0,later\n", "expected train, val or test"),
         ("file,patient\np0_s0.png,\n", "has no patient"),
+        ("", "columns file,patient.*received none"),
+        ("file;patient\np0_s0.png;p0\n", "received file;patient"),
+        ("file,patient,patient\np0_s0.png,p0,p1\n", "two columns are named patient"),
+        ("file,patient,split\np0_s0.png,p0\n", "line 2: expected 3 values .* received 2"),
+        ("file,patient\np0_s0.png,p0,test\n", "line 2: expected 2 values .* received 3"),
+        ("file,patient\np0_s0.png,p0\np0_s0.png,p1\n", "line 3: p0_s0 is listed before"),
+        ('file,patient\n"p0_s0.png,p0\n', "unexpected end of data"),
+        (f"file,patient\n{'x' * 200_000},p0\n", "field larger than field limit"),
+        (f"file,patient\n{'x' * 9_000},p0\n", r"no image is named x{160}\.\.\.;"),
+        ("file,patient\np0_s0.png,\0\n", "zero byte"),
+        ("file,patient\n" + "".join(f"n{i}.png,p\n" for i in range(9)), "n4.png and 4 more"),
     ],
 )
 def test_refuses_a_table_that_does_not_fit(tmp_path, text, words):
     root = make_folder(tmp_path)
     (root / "cases.csv").write_text(text)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=rf"cases\.csv.*{words}"):
+        read_data_folder(root)
+
+
+def test_a_table_may_come_from_a_spreadsheet(tmp_path):
+    root = make_folder(tmp_path, patients=1, slices=2)
+    text = "\ufefffile, patient,age,\r\n p0_s0.png ,p7,61,\r\n\r\nimages/p0_s1.png,p7 ,,\r\n"
+    (root / "cases.csv").write_text(text, encoding="utf-8", newline="")
+    assert patients(read_data_folder(root).cases) == {"p7"}
+
+
+def test_text_that_is_not_utf_8_is_refused_with_its_place(tmp_path):
+    root = make_folder(tmp_path)
+    (root / "cases.csv").write_bytes(b"file,patient\np0_s0.png,M\xfcller\n")
+    with pytest.raises(InputError, match=r"cases\.csv: expected text in UTF-8.*0xfc at 24"):
         read_data_folder(root)
 
 
@@ -144,14 +182,71 @@ def test_dataset_json_gives_names_in_the_order_of_their_indices(tmp_path):
     assert folder.window == (0, 255)
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"labels": {"a": 1}}', '{"labels": {"a": "x"}}', '{"labels": [1]}']
-)
-def test_refuses_a_dataset_json_that_does_not_fit(tmp_path, text):
+@pytest.mark.parametrize("window", ["percentile", "lung", "C300 W600"])
+def test_a_window_may_be_a_name(tmp_path, window):
     root = make_folder(tmp_path)
-    (root / "dataset.json").write_text(text)
-    with pytest.raises(InputError, match=r"dataset\.json"):
+    (root / "dataset.json").write_text(json.dumps({"window": window, "labels": None}))
+    folder = read_data_folder(root)
+    assert (folder.window, folder.classes, folder.ignore_label) == (window, None, None)
+
+
+def test_the_ignored_value_is_a_key_or_a_label(tmp_path):
+    root = make_folder(tmp_path)
+    labels = {"background": 0, "artery": 1}
+    for content in (
+        {"labels": labels, "ignore_label": 2},
+        {"labels": {**labels, "ignore": 2}},
+        {"labels": {**labels, "ignore": 2}, "ignore_label": 2},
+    ):
+        (root / "dataset.json").write_text(json.dumps(content))
+        folder = read_data_folder(root)
+        assert (folder.classes, folder.ignore_label) == (("background", "artery"), 2)
+
+
+TWO = '"labels": {"background": 0, "a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "expected a JSON object"),
+        ("[]", r"expected a JSON object, \{...\}, received \[\]"),
+        ("[" * 100_000, "expected a JSON object"),
+        ("1" * 5000, "expected a JSON object"),
+        ('{"labels": {"a": 1}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"a": 0}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"a": "x"}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"a": false, "b": true}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"a": 0, "b": 2}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"0": "a", "1": "a"}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"0": "a", "\u00b2": "b"}}', "with the indices 0, 1, 2"),
+        ('{"labels": {"a": 0, "\\ud800": 1}}', r"'\\ud800' is no class name"),
+        ('{"labels": {"a": 0, " ": 1}}', "' ' is no class name"),
+        ('{"labels": [1]}', "with the indices 0, 1, 2"),
+        ('{"labels": {"background": 0, "all": [1, 2], "core": 2}}', "all is a region .*1, 2"),
+        (f'{{{TWO}, "ignore_label": 0}}', "index from 1 to 255, received .0"),
+        (f'{{{TWO}, "ignore_label": 256}}', "index from 1 to 255"),
+        (f'{{{TWO}, "ignore_label": true}}', "index from 1 to 255"),
+        (f'{{{TWO}, "ignore_label": 2.0}}', "index from 1 to 255"),
+        (f'{{{TWO}, "ignore_label": "void"}}', 'received \\["void"'),
+        (f'{{{TWO}, "ignore_label": 1}}', "the value 1 is ignored and is the class a"),
+        ('{"labels": {"b": 0, "a": 1, "ignore": 2}, "ignore_label": 3}', "drop one"),
+        ('{"window": 3}', "window a name or"),
+        ('{"window": [0]}', "window a name or"),
+        ('{"window": [0, NaN]}', "NaN is no number"),
+        ('{"window": [0, 1e999]}', "window a name or"),
+        ('{"window": [0, true]}', "window a name or"),
+        ('{"window": [3, 1]}', "window: expected low < high"),
+        ('{"window": "wide"}', "window: expected .*received 'wide'"),
+        ('{"name": "\0"}', "zero byte"),
+    ],
+)
+def test_refuses_a_dataset_json_that_does_not_fit(tmp_path, text, words):
+    root = make_folder(tmp_path)
+    (root / "dataset.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"dataset\.json.*{words}") as caught:
         read_data_folder(root)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 700
 
 
 def test_refuses_masks_without_images_and_names_used_twice(tmp_path):
@@ -160,9 +255,27 @@ def test_refuses_masks_without_images_and_names_used_twice(tmp_path):
     with pytest.raises(InputError, match="stray without an image"):
         read_data_folder(root)
     (root / "masks" / "stray.png").unlink()
-    (root / "images" / "p0_s0.tif").write_bytes(b"")
-    with pytest.raises(InputError, match=r"p0_s0\.tif: the same name as p0_s0\.png"):
-        read_data_folder(root)
+    for folder in ("masks", "images"):
+        second = root / folder / "p0_s0.nii.gz"
+        second.write_bytes(b"")
+        with pytest.raises(InputError, match=rf"{folder}/p0_s0\.png: the same name as p0_s0\.nii"):
+            read_data_folder(root)
+        second.unlink()
+
+
+def test_a_mask_may_have_another_format_than_its_image(tmp_path):
+    root = make_folder(tmp_path, patients=1, slices=1)
+    (root / "masks" / "p0_s0.png").rename(root / "masks" / "p0_s0.nii.gz")
+    (case,) = read_data_folder(root).cases
+    assert case.name == "p0_s0" and case.mask == root / "masks" / "p0_s0.nii.gz"
+    assert case.image == Source((root / "images" / "p0_s0.png",))
+
+
+def test_refuses_a_name_that_cannot_be_written(tmp_path):
+    root = make_folder(tmp_path, patients=1)
+    write_png(root / "images" / "a\nb.png", BLANK)
+    with pytest.raises(InputError, match=r"'a\\nb' cannot be the name of a case"):
+        read_data_folder(root, r"(.)")
 
 
 def test_test_patients_without_masks_never_train(tmp_path):

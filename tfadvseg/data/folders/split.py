@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tfadvseg.config import Config
-from tfadvseg.data.cases import Case, DataFolder, some
+from tfadvseg.data.folders.cases import Case, DataFolder
+from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 
 
@@ -35,10 +36,10 @@ class Split:
 def split_cases(folder: DataFolder, unlabelled: Sequence[Case], config: Config) -> Split:
     """Splits the cases by patients: test, validation, and training with and without labels.
 
-    Test and validation patients come from the configuration, else from the split column of
-    `cases.csv`; without either there is no test set, and a fifth of the labelled patients (at
-    least one) validates. The labelled training patients are the first ones of a seeded order, so
-    that a smaller number is always a subset of a larger one.
+    Test and validation patients come from the configuration, else from the data set (the split
+    column of its table, nnU-Net's imagesTs); without either there is no test set, and a fifth of
+    the labelled patients (at least one) validates. The labelled training patients are the first
+    ones of a seeded order, so that a smaller number is always a subset of a larger one.
 
     Args:
         folder: the data folder.
@@ -51,12 +52,13 @@ def split_cases(folder: DataFolder, unlabelled: Sequence[Case], config: Config) 
     with_masks = _patients(case for case in folder.cases if case.mask)
     if not with_masks:
         raise InputError(
-            f"{folder.root / 'masks'}: no mask found; expected class-index images named as their "
-            "images"
+            f"{folder.root}: no mask found; expected masks of class indices, named as their images"
         )
     order = _shuffled(with_masks, config.seed)
-    test = _held_out("test", config.test_patients, folder, order, default=0)
-    rest = [patient for patient in order if patient not in test]
+    others = [patient for patient in order if patient not in folder.own_test]
+    named = isinstance(config.test_patients, tuple)
+    test = _held_out("test", config.test_patients, folder, order if named else others, default=0)
+    rest = [patient for patient in others if patient not in test]
     val = _held_out("val", config.val_patients, folder, rest, default=max(1, len(rest) // 5))
     training = [patient for patient in rest if patient not in val]
     if not training:
@@ -65,19 +67,19 @@ def split_cases(folder: DataFolder, unlabelled: Sequence[Case], config: Config) 
             f"masks, {len(test)} test, {len(val)} validation; lower test_patients or val_patients"
         )
     labelled = _labelled_patients(config, training)
-    return _assign(folder.cases, unlabelled, test, val, labelled)
+    return _assign(folder, unlabelled, test, val, labelled)
 
 
 def _assign(
-    cases: Iterable[Case],
+    folder: DataFolder,
     pool: Iterable[Case],
     test: set[str],
     val: set[str],
     labelled: set[str],
 ) -> Split:
     """Puts every case where its patient belongs."""
-    cases, pool = list(cases), list(pool)
-    held_out = test | val
+    cases, pool = folder.cases, tuple(pool)
+    held_out = test | val | folder.own_test
     hidden = [case for case in cases if case.mask is None and case.patient in held_out]
     hidden += [case for case in pool if case.patient in held_out]
     if hidden:

@@ -2,8 +2,23 @@ import cv2
 import numpy as np
 import pytest
 
-from tfadvseg.data.io import list_images, read_image, read_mask, write_png
+from tfadvseg.data import io
+from tfadvseg.data.formats.raster import write_png
+from tfadvseg.data.image import Image
 from tfadvseg.errors import InputError
+
+
+def read_image(path):
+    """The only page of a picture."""
+    image = io.read_image(path)
+    assert image.geometry is None
+    (page,) = image.voxels
+    return page
+
+
+def read_mask(path):
+    (page,) = io.read_mask(path).voxels
+    return page
 
 
 @pytest.fixture
@@ -67,9 +82,19 @@ def test_a_damaged_png_is_refused(tmp_path, noise, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_several_pages_are_refused(tmp_path, noise):
-    cv2.imwritemulti(str(tmp_path / "pages.tif"), [noise, noise])
-    with pytest.raises(InputError, match="one page, received 2"):
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_pages_are_slices_and_are_written_back(tmp_path, noise, kind):
+    pages = np.stack([noise, noise[::-1], noise // 2]).astype(kind)
+    io.write_mask(tmp_path / "new" / "pages.tif", Image(pages))
+    np.testing.assert_array_equal(
+        io.read_image(tmp_path / "new" / "pages.tif").voxels[..., 0], pages
+    )
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["pages.tif"]
+
+
+def test_pages_of_different_sizes_are_refused(tmp_path, noise):
+    cv2.imwritemulti(str(tmp_path / "pages.tif"), [noise, noise[1:]])
+    with pytest.raises(InputError, match=r"pages\.tif: its 2 pages differ in size"):
         read_image(tmp_path / "pages.tif")
 
 
@@ -100,4 +125,4 @@ def test_hidden_and_other_files_are_passed_over(tmp_path, noise):
     save(tmp_path / "b.png", noise)
     (tmp_path / ".hidden.png").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("")
-    assert [path.name for path in list_images(tmp_path)] == ["b.png"]
+    assert [path.name for path in io.list_images(tmp_path)] == ["b.png"]

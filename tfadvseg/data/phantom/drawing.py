@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tfadvseg.data.phantom_anatomy import Anatomy, Floats, Point
+from tfadvseg.data.phantom.anatomy import Anatomy, Floats, Point
 
 LABELS = {"background": 0, "aorta": 1, "pulmonary artery": 2}
 

@@ -1,0 +1,168 @@
+"""What the files of a case hold: each is read once, and what cannot be used is gathered."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+
+from tfadvseg.data.folders.cases import Case
+from tfadvseg.data.geometry import Geometry, slicing
+from tfadvseg.data.image import Image
+from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.errors import InputError
+from tfadvseg.progress import Progress, silent
+
+MOST_THREADS = 8  # each may hold a whole volume
+
+
+class Intensity(NamedTuple):
+    """Values of an image, over all channels."""
+
+    minimum: float
+    p0_5: float
+    median: float
+    p99_5: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What the files of one case hold.
+
+    Attributes:
+        case: whose files these are.
+        size: number of slices, height and width in pixels, as training cuts the file.
+        channels: of each pixel.
+        spacing_mm: distances of slices, rows and columns; None for pictures.
+        orientation: where the axes of the file point to, as in `LPS` (left, posterior, superior);
+            None for pictures and for a single slice without a third axis.
+        dtype: NumPy's name of the type of the values.
+        intensity: values from the smallest to the greatest.
+        saturated: share of the values that are 0 or 255; None for other than 8-bit images.
+        labels: pixels of each class index of the mask; None where there is no mask.
+        digest: BLAKE2b of shape and values; the same for the same picture in another file.
+    """
+
+    case: Case
+    size: tuple[int, int, int]
+    channels: int
+    spacing_mm: tuple[float, float, float] | None
+    orientation: str | None
+    dtype: str
+    intensity: Intensity
+    saturated: float | None
+    labels: dict[int, int] | None
+    digest: str
+
+    @property
+    def constant(self) -> bool:
+        """Whether the image holds one value only."""
+        return self.intensity.minimum == self.intensity.maximum
+
+
+def inspect(case: Case, slice_axis: str = "acquisition") -> CaseFacts:
+    """Reads the files of a case.
+
+    Args:
+        case: one image, with or without a mask.
+        slice_axis: how volumes are cut into slices; see `geometry.slicing`.
+
+    Raises:
+        InputError: if a file cannot be read, the mask holds other than class indices, or image
+            and mask do not lie on the same grid.
+    """
+    image = read_image(case.image)
+    voxels, cut = image.voxels, slicing(image.geometry, slice_axis)
+    slices, height, width = cut.cut(voxels).shape[:3]
+    return CaseFacts(
+        case=case,
+        size=(slices, height, width),
+        channels=voxels.shape[3],
+        spacing_mm=cut.spacing_mm,
+        orientation=_orientation(image.geometry),
+        dtype=voxels.dtype.name,
+        intensity=Intensity(*np.percentile(voxels, (0, 0.5, 50, 99.5, 100)).tolist()),
+        saturated=_saturated(voxels) if voxels.dtype == np.uint8 else None,
+        labels=None if case.mask is None else _labels(case, image),
+        digest=_digest(voxels),
+    )
+
+
+def inspect_all(
+    cases: Sequence[Case], progress: Progress = silent, slice_axis: str = "acquisition"
+) -> tuple[list[CaseFacts], dict[Case, str]]:
+    """Reads the files of many cases, several at a time.
+
+    Args:
+        cases: in any order.
+        progress: wraps the cases to show how far reading has come.
+        slice_axis: see `inspect`.
+
+    Returns:
+        The facts in the order of the cases, and why each of the other cases cannot be used.
+    """
+
+    def look(case: Case) -> CaseFacts | InputError:
+        try:
+            return inspect(case, slice_axis)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as threads:
+        results = list(progress(threads.map(look, cases), len(cases)))
+    facts = [result for result in results if isinstance(result, CaseFacts)]
+    broken = {
+        case: str(result)
+        for case, result in zip(cases, results, strict=True)
+        if isinstance(result, InputError)
+    }
+    return facts, broken
+
+
+def _labels(case: Case, image: Image) -> dict[int, int]:
+    """Pixels of each index; the slices are counted one by one, as counting widens the type."""
+    mask = read_mask(case.mask)  # type: ignore[arg-type]
+    differs = _difference(mask, image)
+    if differs:
+        raise InputError(
+            f"{case.mask}: the mask lies on another grid than its image: {differs}; write it on "
+            "the grid of the image"
+        )
+    counts = np.sum([np.bincount(plane.ravel(), minlength=256) for plane in mask.voxels], axis=0)
+    return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
+
+
+def _difference(mask: Image, image: Image) -> str | None:
+    if mask.geometry is not None and image.geometry is not None:
+        return mask.geometry.difference(image.geometry)
+    sizes = [voxels.shape[2::-1] for voxels in (mask.voxels, image.voxels)]
+    if sizes[0] == sizes[1]:
+        return None
+    if sizes[0][2] == sizes[1][2] == 1:
+        sizes = [size[:2] for size in sizes]
+    one, other = ("x".join(map(str, size)) for size in sizes)
+    return f"size {one} against {other} pixels"
+
+
+def _orientation(geometry: Geometry | None) -> str | None:
+    if geometry is None or len(geometry.size) < 3:
+        return None
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(geometry.direction)
+
+
+def _saturated(voxels: np.ndarray) -> float:
+    inside = np.count_nonzero(voxels) - np.count_nonzero(voxels == 255)
+    return 1 - inside / voxels.size
+
+
+def _digest(voxels: np.ndarray) -> str:
+    digest = hashlib.blake2b(str(voxels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(voxels).data)
+    return digest.hexdigest()

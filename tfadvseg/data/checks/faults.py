@@ -1,0 +1,92 @@
+"""What is wrong with the cases of a split: training on them would fail or its scores lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+from tfadvseg.config import DEFAULT_IGNORE_LABEL
+from tfadvseg.data.checks.facts import CaseFacts
+from tfadvseg.data.checks.findings import Finding, Parts, about, has_foreground
+from tfadvseg.data.folders.text import some
+
+
+def find_errors(
+    parts: Parts,
+    *,
+    classes: Sequence[str] | None = None,
+    ignore_label: int = DEFAULT_IGNORE_LABEL,
+    channels: int | None = None,
+) -> list[Finding]:
+    """What makes the cases useless for training or the scores untrue.
+
+    Args:
+        parts: facts by part of the split, as `by_part` gives them.
+        classes: names of the classes; None where the masks decide.
+        ignore_label: mask value that is no class.
+        channels: of every image; None for what most images have.
+    """
+    facts = [fact for part in parts.values() for fact in part]
+    return [
+        *_unknown_classes(facts, classes, ignore_label),
+        *_other_channels(facts, channels),
+        *_leaks(parts),
+    ]
+
+
+def _unknown_classes(
+    facts: Sequence[CaseFacts], classes: Sequence[str] | None, ignore_label: int
+) -> list[Finding]:
+    if classes is None:
+        masks = [fact for fact in facts if fact.labels is not None]
+        void = not any(has_foreground(fact, ignore_label) for fact in masks)
+        text = f"every mask is empty ({len(masks)} masks); expected a class index above 0"
+        return about("class", masks if void else [], text)
+    beyond = set(range(len(classes), 256)) - {ignore_label}
+    wrong = [fact for fact in facts if beyond & set(fact.labels or ())]
+    highest = max((index for fact in wrong for index in beyond & set(fact.labels or ())), default=0)
+    return about(
+        "class",
+        wrong,
+        f"{some([str(fact.case.mask) for fact in wrong])}: class index {highest} is beyond the "
+        f"{len(classes)} classes ({some(classes)}); mend the mask, or name all classes in "
+        "dataset.json",
+    )
+
+
+def _other_channels(facts: Sequence[CaseFacts], expected: int | None) -> list[Finding]:
+    if not facts:
+        return []
+    usual = expected or Counter(fact.channels for fact in facts).most_common(1)[0][0]
+    wrong = [fact for fact in facts if fact.channels != usual]
+    like = next(
+        (f" as in {fact.case.image.path.name}" for fact in facts if fact.channels == usual), ""
+    )
+    received = " or ".join(map(str, sorted({fact.channels for fact in wrong})))
+    return about(
+        "channels",
+        wrong,
+        f"{some([str(fact.case.image.path) for fact in wrong])}: {received} channel(s), expected "
+        f"{usual}{like}; convert all images to one kind",
+    )
+
+
+def _leaks(parts: Parts) -> list[Finding]:
+    """The same picture on two sides of the split; a constant one is nobody's."""
+    known = {
+        part: {fact.digest: fact for fact in facts if not fact.constant}
+        for part, facts in parts.items()
+    }
+    findings = []
+    for one, other in combinations(known, 2):
+        if {one, other} == {"labelled", "unlabelled"}:
+            continue
+        pairs = [(known[one][d], known[other][d]) for d in known[one] if d in known[other]]
+        names = some([f"{a.case.name} = {b.case.name}" for a, b in pairs])
+        text = (
+            f"the same pictures in {one} and {other} ({len(pairs)}): {names}; the scores would be "
+            "too good, take them out of one"
+        )
+        findings += about("leak", [fact for pair in pairs for fact in pair], text)
+    return findings

@@ -1,0 +1,1 @@
+"""Folders and tables to cases: images, masks, patients, and their split."""

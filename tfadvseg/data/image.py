@@ -1,0 +1,45 @@
+"""What a reader gives: voxels, and where they lie in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfadvseg.data.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one image.
+
+    Attributes:
+        files: one file for all channels, or one a channel; a DICOM series is a folder.
+        series: which series of a DICOM folder: its number, description or UID; None for the one
+            that is there.
+        frames_are_channels: the fourth axis of a file holds channels, as in the Medical
+            Segmentation Decathlon.
+    """
+
+    files: tuple[Path, ...]
+    series: str | None = None
+    frames_are_channels: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The file that names the image."""
+        return self.files[0]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image or a mask as it is stored, rescaled to the units that its file means (HU).
+
+    Attributes:
+        voxels: (Z, Y, X, K); a single picture has Z = 1. Masks have no K.
+        geometry: None for PNG, JPEG and TIFF, which say nothing of the patient.
+    """
+
+    voxels: np.ndarray
+    geometry: Geometry | None = None
