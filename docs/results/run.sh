@@ -16,15 +16,13 @@ fit() { # NAME CONFIG OPTION...
   cp "$run"/{config.yaml,split.json,history.csv,metrics.json,environment.json} "$here/$name"
 }
 wanted=("$@")
-for seed in 0 1; do
-  for recipe in supervised adversarial paper; do
-    fit "acdc_instance_${recipe}_seed$seed" acdc_small.yaml --data "$data/acdc" --recipe $recipe --set seed=$seed
-  done
-  [ $seed = 1 ] || fit chd_cta_paper chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled"
-done
-for seed in 0 1; do
-  for recipe in supervised paper; do
-    fit "acdc_batch_${recipe}_seed$seed" acdc_small.yaml --data "$data/acdc" --recipe $recipe --set seed=$seed --set norm=batch
+for norm in batch instance; do
+  for seed in 0 1; do
+    for recipe in supervised adversarial paper; do
+      fit "acdc_${norm}_${recipe}_seed$seed" acdc_small.yaml \
+        --data "$data/acdc" --recipe $recipe --set norm=$norm --set seed=$seed
+    done
   done
 done
 fit chd_cta_supervised chd_cta.yaml --data "$data/chd_cta" --recipe supervised
+fit chd_cta_paper chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled"

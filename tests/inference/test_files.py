@@ -77,6 +77,14 @@ def test_a_file_turned_round_gives_the_same_mask_in_the_patient(tmp_path, predic
     np.testing.assert_array_equal(turned, sitk.GetArrayFromImage(up))
 
 
+def test_nifti_is_written_for_any_volume_that_asks_for_it(tmp_path, predictor):
+    volume = save(tmp_path / "in" / "scan.mha", noise(2, 20, 30))
+    outputs = Outputs(tmp_path / "out", "nifti", confidence=True)
+    predict_files(predictor, find_inputs([tmp_path / "in"], outputs), outputs)
+    for folder in (tmp_path / "out", tmp_path / "out" / "confidence"):
+        assert same_grid(volume, sitk.ReadImage(str(folder / "scan.nii.gz")))
+
+
 def test_pictures_and_pages_keep_their_kind(tmp_path, predictor):
     pixels = (noise(3, 33, 47) % 256).astype(np.uint8)
     folder = tmp_path / "in"
