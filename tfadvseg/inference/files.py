@@ -63,7 +63,8 @@ def find_inputs(
     Args:
         inputs: files, folders of images, folders of DICOM series.
         outputs: what will be written.
-        channels: that the model takes; files NAME_0000, NAME_0001, ... are gathered for more.
+        channels: that the model takes; if several, files NAME_0000, NAME_0001, ... are gathered,
+            and the fourth axis of a file holds channels.
         series: which series of DICOM folders, see `Source`.
 
     Raises:
@@ -86,7 +87,7 @@ def find_inputs(
                 "choose another --out"
             )
         masks[name] = image
-    return [Source(files, series) for files in sources]
+    return [Source(files, series, frames_are_channels=channels > 1) for files in sources]
 
 
 def predict_files(
