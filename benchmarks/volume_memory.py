@@ -8,7 +8,6 @@ that of the same command on a single slice, which is what TensorFlow and the net
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,12 @@ from tfadvseg.run_folder import write_text
 from tfadvseg.training import build_model
 
 SIDE = 512
+# The kernel's own count of the process; what a parent sees of a child includes the parent.
+COMMAND = """
+from tfadvseg.cli import main
+main(standalone_mode=False)
+print(open("/proc/self/status").read())
+"""
 
 
 def main() -> None:
@@ -71,13 +76,13 @@ def _predict(root: Path) -> tuple[float, int]:
     """Seconds and the largest resident memory in bytes."""
     arguments = ["predict", root / "run", root / "scan.nii.gz", "--out", root / "out"]
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tfadvseg.cli", *map(str, arguments)], stdout=subprocess.DEVNULL
+    process = subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, arguments)], capture_output=True, text=True
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"predict failed with status {status}")
-    return time.perf_counter() - began, usage.ru_maxrss * 1024
+    if process.returncode:
+        sys.exit(f"predict failed: {process.stderr}")
+    kilobytes = int(process.stdout.rpartition("VmHWM:")[2].split()[0])
+    return time.perf_counter() - began, kilobytes * 1024
 
 
 if __name__ == "__main__":

@@ -4,18 +4,23 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
-import cv2
 import numpy as np
 import pytest
 import yaml
 
 from tfadvseg.cli import main
 from tfadvseg.config import Config, read_settings
+from tfadvseg.data.checks.check import check_data, summary
+from tfadvseg.data.checks.findings import Finding
 from tfadvseg.data.folders.cases import Case
+from tfadvseg.data.formats.volumes import write_volume
+from tfadvseg.data.geometry import Geometry
+from tfadvseg.data.image import Image, Source
+from tfadvseg.data.phantom import write_phantom
 from tfadvseg.evaluation import score_cases
+from tfadvseg.windows import PRESETS, limits
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -24,8 +29,7 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 def settings_rows():
     """Every row of the settings' tables: name -> (default, range, meaning)."""
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    section = text.split("## Settings")[1].split("\n## ")[0]
+    section = text_of("configuration").split("## Settings")[1].split("\n## ")[0]
     rows = {}
     for line in section.splitlines():
         found = re.match(r"\| `(\w+)` \| `(.*?)` \| (.*?) \| (.*) \|$", line)
@@ -118,24 +122,45 @@ def test_relative_links_resolve(page, target):
 
 def test_example_of_metrics_json_is_what_score_cases_returns(tmp_path):
     """The example's two cases; each image holds what is predicted for it."""
-    truth, predicted = np.zeros((2, 10, 10), np.uint8)
-    truth[0, 0:10], predicted[0, 2:10], predicted[1, 0:2] = 1, 1, 1
+    truth, predicted = np.zeros((2, 1, 10, 10), np.uint8)
+    truth[0, 0, 0:10], predicted[0, 0, 2:10], predicted[0, 1, 0:2] = 1, 1, 1
+    grid = Geometry((10, 10, 1), (1.5, 1.5, 3.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     cases = []
-    for name, mask, image in (("p1_slice00", truth, predicted), ("p2_slice00", *[truth * 0] * 2)):
-        paths = [tmp_path / f"{name}_{part}.png" for part in ("image", "mask")]
-        for path, pixels in zip(paths, (image, mask), strict=True):
-            cv2.imwrite(str(path), pixels)
-        cases.append(Case(name, *paths, name.split("_")[0]))
+    for name, mask, image in (("p1_ct", truth, predicted), ("p2_ct", *[truth * 0] * 2)):
+        paths = [tmp_path / f"{name}_{part}.nii.gz" for part in ("image", "mask")]
+        for path, voxels in zip(paths, (image, mask), strict=True):
+            write_volume(path, Image(voxels, grid))
+        cases.append(Case(name, Source((paths[0],)), paths[1], name.split("_")[0]))
 
     class Perfect:
         config = Config(classes=("background", "vessel"), ignore_label=255)
 
-        def __call__(self, image):
-            return SimpleNamespace(mask=image[..., 0])
+        def segment(self, image):
+            return image.voxels[..., 0]
 
-    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    documented = json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[-1])
+    documented = json.loads(re.findall(r"```json\n(.*?)```", text_of("metrics"), re.DOTALL)[-1])
     assert rounded(score_cases(Perfect(), cases, "test")) == documented
+
+
+def test_presets_of_windows_are_documented_with_their_numbers():
+    for name, (centre, width) in PRESETS.items():
+        low, high = limits(name)
+        row = f"| `{name}` | C{centre:g} W{width:g}: {low:g} to {high:g} HU |"
+        assert row in text_of("configuration")
+
+
+def test_all_that_the_data_check_tells_is_documented(tmp_path):
+    for kind in re.findall(r"`(\w+)`", Finding.__doc__):
+        assert f"| `{kind}` |" in text_of("data_check"), kind
+    write_phantom(tmp_path / "data", patients=3, slices=1, size=32)
+    content = summary(check_data(Config(data=str(tmp_path / "data"))))
+    blocks = (content, content["per_case"][0], content["classes"][0], *content["warnings"])
+    missing = {key for block in blocks for key in block if f'"{key}":' not in text_of("data_check")}
+    assert content["warnings"] and not missing
+
+
+def text_of(name):
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def rounded(value):

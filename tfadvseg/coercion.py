@@ -39,8 +39,11 @@ def _match(value: Any, option: Any) -> tuple[bool, Any]:
             return not isinstance(value, bool) and value is not None, float(value)
         except (TypeError, ValueError):
             return False, None
-    if option in (str, bool):
-        return isinstance(value, option), value
+    if option is bool:
+        return isinstance(value, bool), value
+    if option is str:  # a series or a folder may be named by a number
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, str) or number, str(value) if number else value
     return isinstance(value, option) and not isinstance(value, bool), value
 
 

@@ -117,7 +117,7 @@ class Config:
     model: str = _setting("unet", "segmenter", choices=MODELS)
     base_filters: int = _setting(32, "filters of the segmenter's first level", 1, 1024)
     depth: int = _setting(4, "times that the segmenter halves the resolution", 1, 8)
-    norm: str = _setting("instance", "normalisation in the segmenter", choices=NORMS)
+    norm: str = _setting("batch", "normalisation in the segmenter", choices=NORMS)
     upsampling: str = _setting(
         "transposed", "up-sampling in the segmenter", choices=("transposed", "bilinear")
     )

@@ -75,7 +75,8 @@ class TensorBoard:
 
     def __init__(self, folder: Path, cases: Sequence[Case]):
         self.writer = tf.summary.create_file_writer(str(folder))
-        self.cases = list(cases[:: max(1, len(cases) // PANELS)][:PANELS])
+        stride = max(1, len(cases) // PANELS)
+        self.cases = list(cases[stride // 2 :: stride][:PANELS])  # from the middle of patients
 
     def write(self, row: Mapping[str, Any], predictor: Predictor) -> None:
         """Writes one row of the history, and the panels as the networks see them now."""

@@ -20,13 +20,8 @@ def bar(console: Console, text: str) -> Progress:
     """A bar that vanishes when the work is done; nothing where there is no terminal."""
 
     def show(items: Iterable[Any], total: int) -> Iterable[Any]:
-        return track(
-            items,
-            text,
-            total=total,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        if not console.is_terminal:
+            return items
+        return track(items, text, total=total, console=console, transient=True)
 
     return show

@@ -17,7 +17,7 @@ from tfadvseg import __version__
 from tfadvseg.config import Config, read_settings
 from tfadvseg.errors import InputError, TrainingError
 
-PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
+PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "SimpleITK")
 
 
 @dataclass(frozen=True)

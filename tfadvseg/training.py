@@ -318,7 +318,7 @@ def _describe(config: Config, split: Split, model: AdversarialSegmenter, console
     """Says what is trained with what."""
     patients = split.to_json()["patients"]
     parts = [
-        f"{len(getattr(split, name))} {name} images (patients: {len(patients[name])})"
+        f"{len(getattr(split, name))} {name} cases (patients: {len(patients[name])})"
         for name in ("labelled", "unlabelled", "val", "test")
         if name != "unlabelled" or config.recipe == "paper"
     ]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tfadvseg.data.image import Image, Source
+from tfadvseg.data.image import Image
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import InputError
 from tfadvseg.inference.files import Outputs, find_inputs, predict_files
@@ -77,6 +77,14 @@ def test_a_file_turned_round_gives_the_same_mask_in_the_patient(tmp_path, predic
     np.testing.assert_array_equal(turned, sitk.GetArrayFromImage(up))
 
 
+def test_nifti_is_written_for_any_volume_that_asks_for_it(tmp_path, predictor):
+    volume = save(tmp_path / "in" / "scan.mha", noise(2, 20, 30))
+    outputs = Outputs(tmp_path / "out", "nifti", confidence=True)
+    predict_files(predictor, find_inputs([tmp_path / "in"], outputs), outputs)
+    for folder in (tmp_path / "out", tmp_path / "out" / "confidence"):
+        assert same_grid(volume, sitk.ReadImage(str(folder / "scan.nii.gz")))
+
+
 def test_pictures_and_pages_keep_their_kind(tmp_path, predictor):
     pixels = (noise(3, 33, 47) % 256).astype(np.uint8)
     folder = tmp_path / "in"
@@ -99,7 +107,9 @@ def test_channels_in_files_of_their_own(tmp_path, make_predictor):
         save(folder / f"scan_000{number}.nii.gz", both[number])
     predictor, outputs = make_predictor(channels=2), Outputs(tmp_path / "out")
     sources = find_inputs([folder], outputs, channels=2)
-    assert sources == [Source((folder / "scan_0000.nii.gz", folder / "scan_0001.nii.gz"))]
+    assert [source.files for source in sources] == [
+        (folder / "scan_0000.nii.gz", folder / "scan_0001.nii.gz")
+    ]
     predict_files(predictor, sources, outputs)
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "scan.nii.gz")))
     together = Image(np.moveaxis(both, 0, -1), read_image(sources[0]).geometry)
@@ -107,6 +117,17 @@ def test_channels_in_files_of_their_own(tmp_path, make_predictor):
     (folder / "scan_0001.nii.gz").rename(folder / "scan_0002.nii.gz")
     with pytest.raises(InputError, match=r"expected the channels _0000 to _0001, received"):
         find_inputs([folder], outputs, channels=2)
+
+
+def test_channels_on_the_fourth_axis_of_a_file(tmp_path, make_predictor):
+    both = noise(2, 4, 20, 30)
+    volume = sitk.JoinSeries([sitk.GetImageFromArray(channel) for channel in both])
+    sitk.WriteImage(volume, str(tmp_path / "scan.nii.gz"))
+    predictor, outputs = make_predictor(channels=2), Outputs(tmp_path / "out")
+    predict_files(predictor, find_inputs([tmp_path / "scan.nii.gz"], outputs, channels=2), outputs)
+    mask = sitk.ReadImage(str(tmp_path / "out" / "scan.nii.gz"))
+    together = Image(np.moveaxis(both, 0, -1), read_image(tmp_path / "out/scan.nii.gz").geometry)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), predictor.segment(together))
 
 
 def test_a_wished_pixel_size_needs_and_uses_the_spacing(tmp_path, make_predictor):

@@ -63,7 +63,8 @@ def find_inputs(
     Args:
         inputs: files, folders of images, folders of DICOM series.
         outputs: what will be written.
-        channels: that the model takes; files NAME_0000, NAME_0001, ... are gathered for more.
+        channels: that the model takes; if several, files NAME_0000, NAME_0001, ... are gathered,
+            and the fourth axis of a file holds channels.
         series: which series of DICOM folders, see `Source`.
 
     Raises:
@@ -86,7 +87,7 @@ def find_inputs(
                 "choose another --out"
             )
         masks[name] = image
-    return [Source(files, series) for files in sources]
+    return [Source(files, series, frames_are_channels=channels > 1) for files in sources]
 
 
 def predict_files(
@@ -149,7 +150,7 @@ def _predict(predictor: Predictor, source: Source, outputs: Outputs) -> Row:
     _write(outputs, source, name, Image(mask, grid), classes)
     for kind in maps:
         folder = "confidence" if kind == "confidence" else f"probabilities/{_safe(kind)}"
-        _write_map(outputs.folder / folder / name, source, Image(maps[kind], grid))
+        _write_map(outputs.format, outputs.folder / folder / name, source, Image(maps[kind], grid))
     # Slice by slice: counting makes eight bytes of every voxel.
     counts = [np.bincount(plane.ravel(), minlength=len(classes)) for plane in mask]
     shares = tuple((np.sum(counts, axis=0) / mask.size).tolist())
@@ -164,26 +165,26 @@ def _write(
     if outputs.format == "dicom-seg":
         files = dicom.series_files(source.path, source.series)
         write_segmentation(outputs.folder / f"{name}.dcm", mask.voxels, files, classes)
-        return
-    suffix = ".nii.gz" if outputs.format == "nifti" else _suffix(source.path, mask)
-    write_mask(outputs.folder / f"{name}{suffix}", mask)
+    else:
+        suffix = _suffix(outputs.format, source.path, mask)
+        write_mask(outputs.folder / f"{name}{suffix}", mask)
 
 
-def _write_map(path: Path, source: Source, values: Image) -> None:
+def _write_map(format: str, path: Path, source: Source, values: Image) -> None:
     """Writes values in [0, 1]: as they are in volumes, as 0 to 255 in pictures."""
-    suffix = _suffix(source.path, values)
+    suffix = _suffix(format, source.path, values)
     if values.geometry is None:
         values = Image(np.rint(values.voxels * 255).astype(np.uint8))
     write_mask(path.with_name(path.name + suffix), values)
 
 
-def _suffix(image: Path, mask: Image) -> str:
-    """The ending of the mask's file: the image's own, PNG for pictures, NIfTI for DICOM."""
-    if suffix_of(image) in volumes.SUFFIXES:
+def _suffix(format: str, image: Path, values: Image) -> str:
+    """The ending of a file: the image's own if it is a volume, PNG for pictures, NIfTI else."""
+    if format == "same" and suffix_of(image) in volumes.SUFFIXES:
         return suffix_of(image)
-    if mask.geometry is not None:
+    if values.geometry is not None:
         return ".nii.gz"
-    return ".png" if len(mask.voxels) == 1 else ".tif"
+    return ".png" if len(values.voxels) == 1 else ".tif"
 
 
 def _overlays(slices: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class UNet(keras.Model):
         channels: int = 1,
         base_filters: int = 64,
         depth: int = 4,
-        norm: str = "instance",
+        norm: str = "batch",
         upsampling: str = "transposed",
         **kwargs: Any,
     ):

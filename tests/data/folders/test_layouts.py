@@ -8,9 +8,9 @@ import SimpleITK as sitk
 
 from tfadvseg.config import Config
 from tfadvseg.data.folders.cases import read_data_folder, read_unlabelled_folder
-from tfadvseg.data.folders.identity import pseudonym
 from tfadvseg.data.folders.split import split_cases
 from tfadvseg.data.formats.raster import write_png
+from tfadvseg.data.identity import pseudonym
 from tfadvseg.data.image import Source
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import DataWarning, InputError

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tfadvseg.data.folders.identity import pseudonym
 from tfadvseg.data.folders.listing import SPLITS, Entry
 from tfadvseg.data.folders.text import read_table, shown, some
 from tfadvseg.data.formats import dicom, raster, volumes
+from tfadvseg.data.identity import pseudonym
 from tfadvseg.data.io import stem_of, suffix_of
 from tfadvseg.errors import InputError
 

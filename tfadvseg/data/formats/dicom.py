@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfadvseg.data.folders.identity import pseudonym
 from tfadvseg.data.formats import dicom_frames
 from tfadvseg.data.formats.dicom_grid import grid_of, order_of
 from tfadvseg.data.formats.dicom_header import Header, dicom_files, is_dicom, not_an_image
+from tfadvseg.data.identity import pseudonym
 from tfadvseg.data.image import Image
 from tfadvseg.errors import InputError
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tfadvseg.data.folders.identity import pseudonym
+from tfadvseg.data.identity import pseudonym
 from tfadvseg.errors import InputError
 
 
@@ -66,7 +66,7 @@ def test_the_variable_goes_before_the_file(settings, monkeypatch):
 
 def test_processes_that_start_at_once_agree(settings):
     code = (
-        "import sys; from tfadvseg.data.folders.identity import pseudonym\n"
+        "import sys; from tfadvseg.data.identity import pseudonym\n"
         "print('ready', flush=True); sys.stdin.readline(); print(pseudonym('a'))"
     )
     started = [
