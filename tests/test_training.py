@@ -68,6 +68,7 @@ def test_fit_leaves_a_whole_run_folder(finished):
         "last.keras",
         "metrics.json",
         "environment.json",
+        "report.html",
     ):
         assert (out / name).exists(), name
     assert not list(out.rglob("*.tmp"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tfadvseg.inference import Predictor
 from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.surface import surface_distances, surface_summary
+from tfadvseg.surface import DISTANCES, surface_distances, surface_summary
 
 
 def score_cases(
@@ -40,17 +40,17 @@ def score_cases(
     Returns:
         The content of `metrics.json`: scores pooled over all voxels (`pooled`), their mean over
         the cases (`mean_over_cases`), distances between surfaces (`surface`), and the scores and
-        distances of every case. See docs/metrics.md.
+        distances of every case and of every patient. See docs/metrics.md.
     """
     config = predictor.config
     names, ignored = config.classes or (), config.ignored()
-    total = np.zeros((len(names), len(names)), np.int64)
-    per_case = []
+    confusions: dict[str, np.ndarray] = {}  # by patient
+    per_case: list[dict[str, Any]] = []
     for case in progress(cases, len(cases)):
         image = read_image(case.image)
         predicted, truth = predictor.segment(image), read_mask(_mask_of(case)).voxels
         confusion = metrics.confusion_matrix(truth, predicted, len(names), ignored)
-        total += confusion
+        confusions[case.patient] = confusions.get(case.patient, 0) + confusion
         scores = metrics.class_scores(confusion)
         if surfaces:
             cut = slicing(image.geometry, config.slice_axis)
@@ -60,6 +60,7 @@ def score_cases(
         per_class = dict(zip(names, scores, strict=True))
         per_case.append({"case": case.name, "patient": case.patient, "per_class": per_class})
     every = [case["per_class"] for case in per_case]
+    total = sum(confusions.values(), np.zeros((len(names), len(names)), np.int64))
     means = [metrics.macro(scores[name] for scores in every) for name in names]
     return {
         "split": split,
@@ -68,6 +69,7 @@ def score_cases(
         "mean_over_cases": metrics.summary(means, names),
         **({"surface": surface_summary(every, names)} if surfaces else {}),
         "per_case": per_case,
+        "per_patient": _per_patient(confusions, per_case, names),
     }
 
 
@@ -113,6 +115,23 @@ def evaluate(
         raise InputError(f"{run}: the {split} split cannot be evaluated: {reason}")
     check_cases([cases[name] for name in names], config)
     return score_cases(predictor, [cases[name] for name in names], split, progress)
+
+
+def _per_patient(
+    confusions: Mapping[str, np.ndarray],
+    per_case: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Scores of each patient's voxels together, and the means of the distances of his cases."""
+    rows = []
+    for patient, confusion in confusions.items():
+        own = [case["per_class"] for case in per_case if case["patient"] == patient]
+        per_class = dict(zip(names, metrics.class_scores(confusion), strict=True))
+        for name, scores in per_class.items():
+            measured = [distance for distance in DISTANCES if distance in own[0][name]]
+            scores |= {d: metrics.mean([case[name][d] for case in own]) for d in measured}
+        rows.append({"patient": patient, "cases": len(own), "per_class": per_class})
+    return rows
 
 
 def _mask_of(case: Case) -> Path:

@@ -69,7 +69,7 @@ def class_scores(confusion: np.ndarray) -> list[Scores]:
 def macro(scores: Iterable[Scores]) -> Scores:
     """The mean of each score over those that are defined; None where none is."""
     scores = list(scores)
-    return {name: _mean([score[name] for score in scores]) for name in SCORES}
+    return {name: mean([score[name] for score in scores]) for name in SCORES}
 
 
 def summary(per_class: Sequence[Scores], names: Sequence[str]) -> dict[str, object]:
@@ -81,10 +81,11 @@ def summary(per_class: Sequence[Scores], names: Sequence[str]) -> dict[str, obje
     }
 
 
-def _ratio(above: np.int64, below: np.int64) -> float | None:
-    return float(above / below) if below else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that are defined; None where none is."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
+
+
+def _ratio(above: np.int64, below: np.int64) -> float | None:
+    return float(above / below) if below else None

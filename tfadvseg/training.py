@@ -26,6 +26,7 @@ from tfadvseg.models import AdversarialSegmenter, AttentionUNet, Discriminator, 
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
+from tfadvseg.report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
 
 DECAY_POWER = 0.9  # of both learning rates, as in AdvSemiSeg
@@ -302,12 +303,14 @@ def _load(config: Config, split: Split, console: Console) -> tuple[Pool, Pool | 
 
 
 def _finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
-    """Evaluates the best model on the test split, else on the validation split."""
-    if not split.test and not split.val:
+    """Evaluates the best model on the test split, else on the validation split, and reports."""
+    result = None
+    if split.test or split.val:
+        result = evaluate(folder.path, progress=bar(console, "Evaluating"))
+        folder.write_json("metrics.json", result)
+    else:
         console.print("No validation or test patient: best.keras is the last model, unjudged.")
-        return None
-    result = evaluate(folder.path, progress=bar(console, "Evaluating"))
-    folder.write_json("metrics.json", result)
+    write_run_report(folder.path)
     return result
 
 

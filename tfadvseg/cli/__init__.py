@@ -9,10 +9,12 @@ from typing import Any, TextIO
 import click
 
 from tfadvseg import __version__
+from tfadvseg.cli.crossval import crossval
 from tfadvseg.cli.data import data
 from tfadvseg.cli.evaluate import evaluate
 from tfadvseg.cli.fit import fit
 from tfadvseg.cli.predict import predict
+from tfadvseg.cli.report import report
 from tfadvseg.errors import DataWarning, InputError, TrainingError
 
 
@@ -71,5 +73,5 @@ def _show_own_warnings(*, libraries_too: bool) -> None:
     warnings.showwarning = show
 
 
-for command in (fit, evaluate, predict, data):
+for command in (fit, evaluate, crossval, report, predict, data):
     main.add_command(command)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import terminal
-from tfadvseg.errors import DataWarning, InputError
+from tfadvseg.cli.options import check_writable, terminal
+from tfadvseg.errors import DataWarning
 from tfadvseg.run_folder import write_text
 
 
@@ -87,7 +87,7 @@ def check(
     FOLDER is a data folder in any layout that fit reads. The exit status is 2 if an error has to
     be mended before training, and 0 if there are warnings only.
     """
-    _check_writable(file, report)
+    check_writable(file, report)
     from tfadvseg import check_report
     from tfadvseg.config import Config
     from tfadvseg.contact_sheet import contact_sheet
@@ -122,11 +122,3 @@ def check(
         click.echo(f"Wrote {report}")
     if result.errors:
         context.exit(2)
-
-
-def _check_writable(*files: Path | None) -> None:
-    """Refuses before anything is read what could not be written at the end."""
-    for file in files:
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-            raise InputError(f"{file} cannot be written: {wrong}; give a file in a folder")

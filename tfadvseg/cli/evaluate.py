@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import CHECKPOINT, RUN, quiet_tensorflow, terminal
+from tfadvseg.cli.options import CHECKPOINT, RUN, check_writable, quiet_tensorflow, terminal
 from tfadvseg.run_folder import RunFolder, write_text
 
 
@@ -23,16 +23,28 @@ from tfadvseg.run_folder import RunFolder, write_text
 )
 @CHECKPOINT
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the scores there too.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Write a page with scores, curves and pictures there (HTML).",
+)
 def evaluate(
-    run: Path, data: Path | None, split: str | None, checkpoint: str, file: Path | None
+    run: Path,
+    data: Path | None,
+    split: str | None,
+    checkpoint: str,
+    file: Path | None,
+    report: Path | None,
 ) -> None:
     """Score the model of RUN: MIOU, Dice, specificity, precision and recall.
 
     Predictions are compared with the masks on the original grid of every case.
     """
+    check_writable(file, report)
     RunFolder(run).read_config()
     with quiet_tensorflow():
         from tfadvseg import evaluation
+        from tfadvseg.report import write_run_report
     from tfadvseg.progress import bar
     from tfadvseg.reporting import print_scores
 
@@ -44,3 +56,6 @@ def evaluate(
     if file is not None:
         write_text(file, json.dumps(result, indent=1) + "\n")
         console.print(f"Wrote {file}")
+    if report is not None:
+        write_run_report(run, content=result, data=data, checkpoint=checkpoint, file=report)
+        console.print(f"Wrote {report}")

@@ -69,7 +69,9 @@ def fit(
     result = training.fit(wanted, out, resume=resume, overwrite=overwrite, console=console)
     if result is not None:
         print_scores(console, result)
-    console.print(f"Run folder: {out} (best.keras, last.keras, history.csv, metrics.json)")
+    console.print(
+        f"Run folder: {out} (best.keras, last.keras, history.csv, metrics.json, report.html)"
+    )
     console.print(f"Curves and pictures: tensorboard --logdir {out / 'tensorboard'}")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from tfadvseg.errors import InputError
+
 RUN = click.argument("run", type=click.Path(path_type=Path))
 CHECKPOINT = click.option(
     "--checkpoint",
@@ -24,6 +26,18 @@ CHECKPOINT = click.option(
 def terminal() -> Console:
     """Where commands print; what is not a terminal gets lines wide enough for its tables."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def check_writable(*files: Path | None) -> None:
+    """Refuses before anything is read what could not be written at the end.
+
+    Raises:
+        InputError: if one is a folder, or lies in no folder.
+    """
+    for file in files:
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+            raise InputError(f"{file} cannot be written: {wrong}; give a file in a folder")
 
 
 @contextmanager

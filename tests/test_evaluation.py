@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from tfadvseg.config import Config
+from tfadvseg.data.folders.cases import Case
+from tfadvseg.data.geometry import Geometry
+from tfadvseg.data.image import Image, Source
+from tfadvseg.data.io import write_mask
+from tfadvseg.evaluation import score_cases
+from tfadvseg.metrics import mean
+
+
+class Copier:
+    """Predicts the image itself."""
+
+    config = Config(classes=("background", "vessel"), ignore_label=255)
+
+    def segment(self, image):
+        return image.voxels[..., 0]
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """Three volumes of two patients: image (what is predicted) and mask differ as told."""
+    grid = Geometry((8, 8, 2), (1, 1, 2), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    found = []
+    for name, patient, true, predicted in (
+        ("a1", "a", slice(0, 4), slice(0, 4)),
+        ("b1", "b", slice(0, 8), slice(0, 8)),
+        ("a2", "a", slice(0, 2), slice(0, 4)),
+    ):
+        paths = [tmp_path / f"{name}_{part}.nii" for part in ("image", "mask")]
+        for path, rows in zip(paths, (predicted, true), strict=True):
+            voxels = np.zeros((2, 8, 8), np.uint8)
+            voxels[:, rows] = 1
+            write_mask(path, Image(voxels, grid))
+        found.append(Case(name, Source((paths[0],)), paths[1], patient))
+    return found
+
+
+def test_a_patients_cases_are_pooled(cases):
+    result = score_cases(Copier(), cases, "test")
+    a, b = result["per_patient"]
+    assert (a["patient"], a["cases"], b["patient"], b["cases"]) == ("a", 2, "b", 1)
+    # 4 + 2 of 4 + 4 predicted rows are true: pooled, not the mean of the two Dice scores.
+    assert a["per_class"]["vessel"]["dice"] == pytest.approx(12 / 14)
+    assert a["per_class"]["vessel"]["precision"] == pytest.approx(6 / 8)
+    assert b["per_class"]["vessel"]["dice"] == 1
+    assert result["pooled"]["per_class"]["vessel"]["recall"] == 1
+
+
+def test_a_patients_distances_are_the_means_over_his_cases(cases):
+    result = score_cases(Copier(), cases, "test")
+    distances = {
+        case["case"]: case["per_class"]["vessel"]["hd95_mm"] for case in result["per_case"]
+    }
+    vessel = result["per_patient"][0]["per_class"]["vessel"]
+    assert distances["a1"] == 0 and distances["a2"] > 1
+    assert vessel["hd95_mm"] == pytest.approx(distances["a2"] / 2)
+    assert result["per_patient"][0]["per_class"]["background"]["hd95_mm"] is None
+    without = score_cases(Copier(), cases, "val", surfaces=False)
+    assert "hd95_mm" not in without["per_patient"][0]["per_class"]["vessel"]
+
+
+def test_patients_of_no_case_at_all():
+    assert score_cases(Copier(), [], "test")["per_patient"] == []
+
+
+def test_mean_of_what_is_defined():
+    assert mean([1.0, None, 0.0]) == 0.5
+    assert mean([None]) is None

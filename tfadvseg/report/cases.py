@@ -1,0 +1,186 @@
+"""Pictures of cases: the image, its label, what was predicted, and how much D trusts it."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfadvseg import pictures
+from tfadvseg.data.folders.cases import Case, read_data_folder
+from tfadvseg.data.geometry import slicing
+from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.errors import DataWarning
+from tfadvseg.inference import Predictor
+from tfadvseg.report.results import Result
+from tfadvseg.run_folder import RunFolder
+
+SIDE = 256  # of a picture, in pixels
+MARGIN = 0.25  # around what is marked, as a share of it
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The slice of a case that is shown: of a volume the one with the most foreground.
+
+    Attributes:
+        name: of the case, and which slice where there are several.
+        image: (H, W, K) stored values.
+        mask: (H, W) class indices, 0 where the ignore label is.
+        pixel_mm: height and width of the pixels; None where unknown.
+        window: the part of it that pictures show.
+    """
+
+    name: str
+    image: np.ndarray
+    mask: np.ndarray
+    pixel_mm: tuple[float, float] | None
+    window: tuple[slice, slice] = (slice(None), slice(None))
+
+    def around(self, masks: Sequence[np.ndarray]) -> Slice:
+        """The same slice, whose pictures show the label and other masks with a margin."""
+        marked = np.logical_or.reduce([self.mask > 0, *(mask > 0 for mask in masks)])
+        if not marked.any():
+            return self
+        rows, columns = (_window(marked.any(axis=1 - axis)) for axis in (0, 1))
+        return replace(self, window=(rows, columns))
+
+    def picture(self, drawn: np.ndarray | None = None) -> str:
+        """The image in its true proportions, with the contours of a mask (H, W) if there is one."""
+        picture = self._scaled(pictures.grey(self.image), cv2.INTER_LINEAR, cv2.INTER_AREA)
+        if drawn is not None:
+            mask = self._scaled(drawn, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
+            picture = pictures.overlay(picture, mask)
+        return _data_uri(picture)
+
+    def map(self, values: np.ndarray) -> str:
+        """Values (H, W) from 0 to 1 as colours."""
+        return _data_uri(pictures.heat(self._scaled(values, cv2.INTER_LINEAR, cv2.INTER_AREA)))
+
+    def _scaled(self, plane: np.ndarray, enlarge: int, shrink: int) -> np.ndarray:
+        """The window of a plane (H, W, ...) with square pixels, as large as pictures are."""
+        plane = np.ascontiguousarray(plane[self.window])
+        height, width = (
+            side * mm for side, mm in zip(plane.shape[:2], self.pixel_mm or (1, 1), strict=True)
+        )
+        scale = SIDE / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        shrinks = size[0] < plane.shape[1] or size[1] < plane.shape[0]
+        return cv2.resize(plane, size, interpolation=shrink if shrinks else enlarge)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a run says of a slice: class indices (H, W), and D's confidence where there is a D."""
+
+    mask: np.ndarray
+    confidence: np.ndarray | None
+
+
+def choose(results: Sequence[Result]) -> dict[str, str]:
+    """The cases with the best, the median and the worst Dice.
+
+    Args:
+        results: of runs; of a case in several of them the first counts.
+
+    Returns:
+        Case to its rank in words; fewer than three where there are fewer cases.
+    """
+    dice: dict[str, float] = {}
+    for result in results:
+        for case, (_, value) in result.cases.items():
+            if value is not None:
+                dice.setdefault(case, value)
+    order = sorted(dice, key=lambda case: (-dice[case], case))
+    if not order:
+        return {}
+    places = {"best": 0, "median": (len(order) - 1) // 2, "worst": len(order) - 1}
+    chosen: dict[str, str] = {}
+    for rank, place in places.items():
+        chosen.setdefault(order[place], rank)
+    return chosen
+
+
+def find_cases(run: Path, data: Path | None, names: Sequence[str]) -> dict[str, Case] | str:
+    """Finds cases of a run by name.
+
+    Args:
+        run: the run folder.
+        data: the data folder; None for the run's own.
+        names: of cases.
+
+    Returns:
+        The cases; or why there can be no pictures, in words.
+    """
+    config = RunFolder(run).read_config()
+    root = data or Path(str(config.data))
+    if not root.exists():
+        return f"the data folder {root} is not there (seen from {Path.cwd()})"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # said when the run began
+        cases = {case.name: case for case in read_data_folder(root, **config.reading()).cases}
+    lost = [name for name in names if name not in cases or cases[name].mask is None]
+    if lost:
+        return f"{lost[0]} or its mask is no longer in {root}"
+    return {name: cases[name] for name in names}
+
+
+def load_slice(case: Case, slice_axis: str, ignore_label: int) -> Slice:
+    """Reads the slice of a case that is shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # said when the run began
+        image, mask = read_image(case.image), read_mask(Path(str(case.mask))).voxels
+    cut = slicing(image.geometry, slice_axis)
+    slices, masks = cut.cut(image.voxels), cut.cut(mask)
+    marked = [np.count_nonzero((plane > 0) & (plane != ignore_label)) for plane in masks]
+    shown = int(np.argmax(marked)) if any(marked) else len(slices) // 2
+    name = f"{case.name}, slice {shown + 1} of {len(slices)}" if len(slices) > 1 else case.name
+    label = np.where(masks[shown] == ignore_label, 0, masks[shown])
+    return Slice(name, slices[shown], label.astype(np.uint8), cut.pixel_mm)
+
+
+def predict(
+    run: Path, slices: Mapping[str, Slice], checkpoint: str = "best"
+) -> dict[str, Predicted]:
+    """What the model of a run says of some slices, by the names that they are given under."""
+    predictor = Predictor.load(run, checkpoint)
+    found = {}
+    with _many_models():
+        for name, one in slices.items():
+            seen = predictor(np.ascontiguousarray(one.image[None]), one.pixel_mm)
+            confidence = None if seen.confidence is None else seen.confidence[0]
+            found[name] = Predicted(seen.masks[0], confidence)
+    return found
+
+
+@contextmanager
+def _many_models() -> Iterator[None]:
+    """Keeps TensorFlow from warning that one function was compiled often: each is another model."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _window(marked: np.ndarray) -> slice:
+    """What is marked along an axis with a margin; at least a third of the axis."""
+    places, length = np.flatnonzero(marked), len(marked)
+    extent = places[-1] - places[0] + 1
+    margin = max(extent * MARGIN, (length / 3 - extent) / 2)
+    start, stop = places[0] - margin, places[-1] + 1 + margin
+    return slice(max(0, round(start)), min(length, round(stop)))
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+    return "data:image/png;base64," + base64.b64encode(encoded).decode("ascii")
