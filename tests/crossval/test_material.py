@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -102,3 +103,46 @@ def test_the_own_test_set_of_nnunet_stays_out(phantom, tmp_path, wanted):
     plan = make_plan(read_material(settings(root), 3), wanted(fractions="1"))
     named = {p for fold in plan.folds for part in (fold.test, fold.val, fold.train) for p in part}
     assert named == {"phantom000", "phantom001", "phantom002"}
+    (given,) = make_plan(read_material(settings(root), 1), wanted(fractions="1")).folds
+    assert given.test == ("phantom003",) and len(given.val) == 1 and len(given.train) == 2
+
+
+def name_splits(data, **parts):
+    """Writes a split column for the patients of a phantom."""
+    rows = ["file,patient,split"]
+    for image in sorted((data / "images").iterdir()):
+        patient = image.name.split("_")[0]
+        rows.append(f"{image.name},{patient},{parts.get(patient, 'train')}")
+    (data / "cases.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_one_fold_is_the_split_that_the_data_give(phantom, pool, wanted):
+    name_splits(phantom, phantom001="test", phantom002="val")
+    config = settings(phantom, unlabelled=str(pool))
+    plan = make_plan(read_material(config, 1), wanted(folds=1))
+    assert [dataclasses.astuple(fold) for fold in plan.folds] == [
+        (("phantom001",), ("phantom002",), ("phantom000", "phantom003"))
+    ]
+    assert {len(run.labelled) for run in plan.runs} == {1, 2}
+    cases = read_data_folder(phantom, **config.reading())
+    for run in plan.runs:
+        split = split_cases(cases, (), plan.config_of(run)).to_json()["patients"]
+        assert (split["test"], split["val"]) == (["phantom001"], ["phantom002"])
+        assert split["labelled"] == list(run.labelled)
+
+
+def test_one_fold_needs_test_patients(phantom, wanted):
+    name_splits(phantom)
+    with pytest.raises(InputError, match="--folds 1 is the split.*names no test patients"):
+        read_material(settings(phantom), 1)
+    named = settings(phantom, test_patients=("phantom003",), val_patients=("phantom000",))
+    (fold,) = make_plan(read_material(named, 1), wanted(folds=1)).folds
+    assert (fold.test, fold.val) == (("phantom003",), ("phantom000",))
+
+
+def test_a_given_split_may_not_share_a_picture(phantom):
+    name_splits(phantom, phantom003="test")
+    images = sorted((phantom / "images").iterdir())
+    shutil.copy(images[0], images[-1])
+    with pytest.raises(InputError, match=r"phantom000 \(\w+\), phantom003 \(test\)"):
+        read_material(settings(phantom), 1)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:  # they bring readers of images, which --help does not need
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the sweep.")
 @click.option(
     "--folds",
-    type=click.IntRange(min=2),
+    type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Parts of the patients; each tests once.",
+    help="Parts of the patients; each tests once. 1 is the split that the data give.",
 )
 @click.option(
     "--label-fractions",
@@ -79,8 +79,8 @@ def crossval(
 ) -> None:
     """Cross-validate recipes at several budgets of labels, by CONFIG, a YAML file of settings.
 
-    Every patient with masks tests in one fold; a split column in cases.csv does not count. The
-    same call goes on with a sweep that was cut off, and tries again what failed.
+    Every patient with masks tests in one fold; a split column in cases.csv counts with --folds 1
+    only. The same call goes on with a sweep that was cut off, and tries again what failed.
     """
     given = read_settings(config) if config else {}
     options = {"data": data, "unlabelled": unlabelled, "keep_identifiers": keep_identifiers or None}
@@ -139,7 +139,7 @@ def _make(
 
     failures = run_sweep(plan, folder.path, jobs=jobs, gpus=gpus, console=console)
     with quiet_tensorflow():
-        from tfadvseg.report import write_sweep_report
+        from tfadvseg.report.sweep_report import write_sweep_report
     for line in write_sweep_report(folder.path, progress=bar(console, "Drawing")):
         console.print(line, markup=False)
     console.print(f"Sweep: {folder.path} (plan.json, runs/, report.html, results.csv, tables/)")

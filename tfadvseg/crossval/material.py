@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfadvseg.config import Config
-from tfadvseg.crossval.folds import ClassesOf
+from tfadvseg.crossval.folds import ClassesOf, Fold
 from tfadvseg.data.checks.facts import CaseFacts, inspect_all
 from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, class_names, lines, unusable
 from tfadvseg.data.checks.oddities import find_warnings
-from tfadvseg.data.folders.cases import read_data_folder, read_unlabelled_folder
+from tfadvseg.data.folders.cases import (
+    DataFolder,
+    read_data_folder,
+    read_unlabelled_folder,
+)
+from tfadvseg.data.folders.split import held_out_patients
 from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.preparation import check_cases
@@ -34,6 +39,7 @@ class Material:
         classes_of: the first patient of each group to the foreground classes that its masks show.
         images: patient with masks to his number of slices with a mask.
         unlabelled: patients with images that have no mask; some of them may have masks too.
+        given: who tests, validates and trains by the settings and the data; None for folds.
     """
 
     config: Config
@@ -41,6 +47,7 @@ class Material:
     classes_of: ClassesOf
     images: dict[str, int]
     unlabelled: frozenset[str]
+    given: Fold | None = None
 
 
 def read_material(
@@ -49,11 +56,11 @@ def read_material(
     """Reads the files of a data set and of its pool of unlabelled images.
 
     The split of the data set does not count, but patients of its own test images (nnU-Net's
-    imagesTs) are left out.
+    imagesTs) are left out. One fold is the split that `fit` makes.
 
     Args:
         config: with `data` set.
-        folds: of the cross-validation, for the warning of classes that are too rare.
+        folds: of the cross-validation.
         pool: also read the folder `unlabelled`.
         progress: wraps the cases to show how far reading has come.
 
@@ -61,7 +68,9 @@ def read_material(
         InputError: for whatever is wrong with the data, or with the data for this configuration.
     """
     folder = read_data_folder(Path(str(config.data)), **config.reading())
-    cases = [case for case in folder.cases if case.patient not in folder.own_test]
+    given = _given_fold(folder, config) if folds == 1 else None
+    away = folder.own_test - set(given.test if given else ())
+    cases = [case for case in folder.cases if case.patient not in away]
     if config.unlabelled is not None and not pool:
         warnings.warn(
             f"no recipe here uses unlabelled images: {config.unlabelled} is not read",
@@ -70,7 +79,7 @@ def read_material(
         )
     elif config.unlabelled is not None:
         further = read_unlabelled_folder(Path(config.unlabelled), **config.reading())
-        cases += [case for case in further if case.patient not in folder.own_test]
+        cases += [case for case in further if case.patient not in away]
     if not any(case.mask for case in cases):
         raise InputError(
             f"{folder.root}: no mask found; expected masks of class indices, named as their images"
@@ -83,6 +92,8 @@ def read_material(
     config = config.replace(ignore_label=config.ignored())
     facts, broken = inspect_all(cases, progress, config.slice_axis)
     groups = _groups(facts)
+    if given:
+        _check_apart(groups, given)
     _check(facts, unusable(broken), groups, config, folds)
     config = config.replace(
         classes=class_names(facts, config.classes, config.ignored()), channels=facts[0].channels
@@ -93,7 +104,19 @@ def read_material(
         _classes_of(facts, groups, config.ignored()),
         _images(facts),
         frozenset(case.patient for case in cases if case.mask is None),
+        given,
     )
+
+
+def _given_fold(folder: DataFolder, config: Config) -> Fold:
+    """The split that `fit` makes, which has to have a test set."""
+    test, val, training = held_out_patients(folder, config)
+    if not test:
+        raise InputError(
+            f"--folds 1 is the split that the data give, and {folder.root} names no test patients; "
+            "write a split column into cases.csv, set test_patients, or take 2 or more folds"
+        )
+    return Fold(*(tuple(sorted(part)) for part in (test, val, training)))
 
 
 def _check(
@@ -121,6 +144,18 @@ def _check(
         odd.append(f"patients with the same pictures stay together in every fold: {some(together)}")
     for line in odd:
         warnings.warn(line, DataWarning, stacklevel=4)
+
+
+def _check_apart(groups: Mapping[str, Sequence[str]], given: Fold) -> None:
+    """Refuses a given split with the same picture in two of its parts."""
+    part_of = {p: part for part in ("test", "val", "train") for p in getattr(given, part)}
+    for members in groups.values():
+        if len({part_of[patient] for patient in members}) > 1:
+            told = ", ".join(f"{patient} ({part_of[patient]})" for patient in members)
+            raise InputError(
+                f"these patients share pictures and are in several parts of the split: {told}; "
+                "move them to one part, or take 2 or more folds"
+            )
 
 
 def _groups(facts: Sequence[CaseFacts]) -> dict[str, tuple[str, ...]]:

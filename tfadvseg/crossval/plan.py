@@ -24,7 +24,7 @@ class Wanted:
     """What is asked for.
 
     Attributes:
-        folds: number of folds.
+        folds: number of folds; 1 is the split that `fit` makes.
         fractions: of the training patients that are labelled, each above 0 and at most 1.
         recipes: to compare; `supervised` is added where it is missing.
         models: segmenters.

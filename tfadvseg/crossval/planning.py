@@ -23,19 +23,16 @@ def make_plan(material: Material, wanted: Wanted) -> Plan:
     runs train equally long.
 
     Args:
-        material: the data.
+        material: the data, and the one fold where they give it.
         wanted: what is asked for.
 
     Raises:
         InputError: if there are too few patients, or a class is missing from a training fold.
     """
     config, images = material.config, material.images
-    units = make_folds(material.classes_of, wanted.folds, config.seed, _val_patients(config))
-    folds = tuple(
-        Fold(*(_members(part, material) for part in (unit.test, unit.val, unit.train)))
-        for unit in units
-    )
+    folds = (material.given,) if material.given else _folds(material, wanted.folds)
     _check_classes(folds, material)
+    _warn_of_settings(config, bool(material.given))
     wanted = Wanted(
         wanted.folds,
         tuple(sorted(set(wanted.fractions), reverse=True)),
@@ -56,24 +53,38 @@ def make_plan(material: Material, wanted: Wanted) -> Plan:
     return Plan(config, wanted, folds, images, runs)
 
 
+def _folds(material: Material, number: int) -> tuple[Fold, ...]:
+    config = material.config
+    units = make_folds(material.classes_of, number, config.seed, _val_patients(config))
+    return tuple(
+        Fold(*(_members(part, material) for part in (unit.test, unit.val, unit.train)))
+        for unit in units
+    )
+
+
 def _members(firsts: Iterable[str], material: Material) -> tuple[str, ...]:
     """The patients of groups, given by their first ones."""
     return tuple(sorted(patient for first in firsts for patient in material.groups[first]))
 
 
 def _val_patients(config: Config) -> int | None:
-    """The number of validation patients; says which settings a cross-validation does not use."""
+    """The number of validation patients in each fold."""
     if isinstance(config.val_patients, tuple):
         raise InputError(
             "val_patients: expected a number of patients, received names; each fold chooses its "
             "own: set a number, or null for a fifth"
         )
-    for name in ("labelled_patients", "labelled_fraction", "test_patients"):
+    return config.val_patients
+
+
+def _warn_of_settings(config: Config, given: bool) -> None:
+    """Tells which settings a cross-validation does not use."""
+    decided = ("labelled_patients", "labelled_fraction", *(() if given else ("test_patients",)))
+    for name in decided:
         if getattr(config, name) is not None:
             _warn(f"{name} is not used: the folds and the label fractions decide")
     if config.early_stopping is not None:
         _warn("early_stopping: the recipes of a fold may train for different numbers of steps")
-    return config.val_patients
 
 
 def _runs(folds: tuple[Fold, ...], material: Material, wanted: Wanted) -> Iterator[Run]:

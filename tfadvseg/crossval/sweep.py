@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -110,7 +111,7 @@ class Sweep:
         Returns:
             The errors of the runs that failed, by name.
         """
-        with self.progress:
+        with nullcontext() if self.progress.disable else self.progress:  # old rich ends a line
             try:
                 while self.waiting or self.working:
                     self._fill()

@@ -49,6 +49,21 @@ def split_cases(folder: DataFolder, unlabelled: Sequence[Case], config: Config) 
     Raises:
         InputError: if there are fewer labelled patients than asked for, or a name is unknown.
     """
+    test, val, training = held_out_patients(folder, config)
+    labelled = _labelled_patients(config, training)
+    return _assign(folder, unlabelled, test, val, labelled)
+
+
+def held_out_patients(folder: DataFolder, config: Config) -> tuple[set[str], set[str], list[str]]:
+    """The test and the validation patients, and the others with masks in the order of the seed.
+
+    Args:
+        folder: the data folder.
+        config: `val_patients`, `test_patients`, `seed`.
+
+    Raises:
+        InputError: if nobody is left to train, or a name is unknown.
+    """
     with_masks = _patients(case for case in folder.cases if case.mask)
     if not with_masks:
         raise InputError(
@@ -66,8 +81,7 @@ def split_cases(folder: DataFolder, unlabelled: Sequence[Case], config: Config) 
             f"{folder.root}: no labelled patient is left for training: {len(with_masks)} have "
             f"masks, {len(test)} test, {len(val)} validation; lower test_patients or val_patients"
         )
-    labelled = _labelled_patients(config, training)
-    return _assign(folder, unlabelled, test, val, labelled)
+    return test, val, training
 
 
 def _assign(
