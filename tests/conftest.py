@@ -5,9 +5,14 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TFADVSEG_SALT"] = "tests"  # else a file in the home of whoever runs the tests
 
+import base64
+import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tfadvseg.data.phantom import write_phantom
@@ -60,3 +65,56 @@ def real_data():
         return found or pytest.skip(f"no shared/data/{name} beside the checkout")
 
     return find
+
+
+class Page(HTMLParser):
+    """The elements of a page and its text; every element is closed by its own end."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.text, self.headings = [], [], "", []
+        without_pictures = re.sub(r'src="data:[^"]*"', "", text)
+        assert "http" not in without_pictures and "//" not in without_pictures
+        assert "None" not in without_pictures and "nan" not in without_pictures.split()
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+    def count(self, tag, **attributes):
+        return sum(
+            tag == name and attributes.items() <= found.items() for name, found in self.elements
+        )
+
+    def pictures(self):
+        """Alternative text to pixels."""
+        found = {}
+        for tag, attributes in self.elements:
+            if tag == "img":
+                content = base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
+                pixels = cv2.imdecode(np.frombuffer(content, np.uint8), 1)[..., ::-1]
+                found[attributes["alt"]] = pixels
+        return found
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    """Reads a page as a browser would, and checks what every page promises."""
+    return lambda file: Page(file.read_text(encoding="utf-8"))

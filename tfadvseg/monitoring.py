@@ -17,7 +17,7 @@ from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.inference import Predictor
-from tfadvseg.pictures import class_colours, grey, heat, panel
+from tfadvseg.pictures import class_colours, fullest, grey, heat, panel, without
 
 SHOWN = {
     "ce_loss": "ce",
@@ -99,12 +99,15 @@ def case_panel(case: Case, predictor: Predictor) -> np.ndarray:
     image = read_image(case.image)
     cut = slicing(image.geometry, predictor.config.slice_axis)
     slices = cut.cut(image.voxels)
-    mask = None if case.mask is None else cut.cut(read_mask(case.mask).voxels)
-    shown = len(slices) // 2 if mask is None else np.count_nonzero(mask, axis=(1, 2)).argmax()
+    mask, shown, ignored = None, len(slices) // 2, predictor.config.ignored()
+    if case.mask is not None:
+        masks = cut.cut(read_mask(case.mask).voxels)
+        shown = fullest(masks, ignored)
+        mask = without(masks[shown], ignored)
     prediction = predictor(slices[shown : shown + 1], cut.pixel_mm)
     pictures = [grey(slices[shown]), class_colours(prediction.masks[0])]
     if mask is not None:
-        pictures.insert(1, class_colours(mask[shown]))
+        pictures.insert(1, class_colours(mask))
     if prediction.confidence is not None:
         pictures.append(heat(prediction.confidence[0]))
     return panel(pictures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
 
@@ -56,6 +57,30 @@ def heat(confidence: np.ndarray) -> np.ndarray:
     return cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1]
 
 
+def scaled(
+    plane: np.ndarray,
+    side: int,
+    pixel_mm: tuple[float, float] | None = None,
+    *,
+    nearest: bool = False,
+) -> np.ndarray:
+    """A plane (H, W, ...) in its true proportions, with square pixels.
+
+    Args:
+        plane: image, or mask with `nearest`.
+        side: the longer side of the result, in pixels.
+        pixel_mm: height and width of the pixels; None for square ones.
+        nearest: keep the values as they are.
+    """
+    plane = np.ascontiguousarray(plane)
+    height, width = (n * mm for n, mm in zip(plane.shape[:2], pixel_mm or (1, 1), strict=True))
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shrinks = size[0] < plane.shape[1] or size[1] < plane.shape[0]
+    smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST if nearest else smooth)
+
+
 def panel(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of one size side by side with a white margin between them."""
     height = pictures[0].shape[0]
@@ -72,3 +97,20 @@ def mosaic(pictures: Sequence[np.ndarray]) -> np.ndarray:
     bands = [panel(row) for row in rows]
     gap = np.full((MARGIN, bands[0].shape[1], 3), 255, np.uint8)
     return np.concatenate([part for band in bands for part in (band, gap)][:-1], axis=0)
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) as a PNG that a page of HTML holds itself."""
+    encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+    return "data:image/png;base64," + base64.b64encode(encoded).decode("ascii")
+
+
+def without(mask: np.ndarray, ignore_label: int) -> np.ndarray:
+    """A mask whose ignored pixels are background: they are not drawn."""
+    return np.where(mask == ignore_label, 0, mask).astype(np.uint8)
+
+
+def fullest(masks: np.ndarray, ignore_label: int) -> int:
+    """The slice of masks (D, H, W) with the most foreground; the middle one if there is none."""
+    marked = [np.count_nonzero((plane > 0) & (plane != ignore_label)) for plane in masks]
+    return int(np.argmax(marked)) if any(marked) else len(masks) // 2

@@ -26,7 +26,7 @@ from tfadvseg.models import AdversarialSegmenter, AttentionUNet, Discriminator, 
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
-from tfadvseg.report import write_run_report
+from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
 
 DECAY_POWER = 0.9  # of both learning rates, as in AdvSemiSeg

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from tfadvseg.data.image import Image
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import InputError
+from tfadvseg.inference import Predictor
 from tfadvseg.inference.files import Outputs, find_inputs, predict_files
 
 OBLIQUE = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0, 0.0, 0.0, -1.0)
@@ -175,3 +176,30 @@ def test_masks_that_would_have_one_name_are_refused(tmp_path):
         save(tmp_path / name, noise(2, 4, 5))
     with pytest.raises(InputError, match="would both give the mask a"):
         find_inputs([tmp_path / "one", tmp_path / "two"], Outputs(tmp_path / "out"))
+
+
+def renamed(predictor, *classes):
+    config = predictor.config.replace(classes=("background", *classes))
+    return Predictor(predictor.model, config)
+
+
+@pytest.mark.parametrize("names", [("a/b", "a b"), ("a*b", "a_b")])
+def test_classes_that_would_share_a_folder_are_refused(tmp_path, predictor, names):
+    save(tmp_path / "in" / "scan.mha", noise(2, 20, 30))
+    outputs = Outputs(tmp_path / "out", probabilities=True)
+    sources = find_inputs([tmp_path / "in"], outputs)
+    with pytest.raises(InputError, match="would share the folder probabilities/a_b"):
+        predict_files(renamed(predictor, *names), sources, outputs)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_may_be_named_confidence(tmp_path, predictor):
+    save(tmp_path / "in" / "scan.mha", noise(2, 20, 30))
+    outputs = Outputs(tmp_path / "out", probabilities=True, confidence=True)
+    sources = find_inputs([tmp_path / "in"], outputs)
+    predict_files(renamed(predictor, "confidence", "b"), sources, outputs)
+    one, other = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / folder / "scan.mha")))
+        for folder in ("confidence", "probabilities/confidence")
+    )
+    assert not np.array_equal(one, other)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tfadvseg.errors import InputError
 from tfadvseg.inference.files import Outputs, find_inputs, predict_files
 
 nibabel = pytest.importorskip("nibabel")
@@ -56,3 +57,15 @@ def test_a_dicom_series_becomes_nifti_and_a_segmentation(tmp_path, predictor, re
     )
     np.testing.assert_array_equal(pixels, sitk.GetArrayFromImage(mask))
     assert len(np.unique(pixels)) > 1
+
+
+def test_what_no_segmentation_can_name_is_refused_before_predicting(
+    tmp_path, make_predictor, real_data, monkeypatch
+):
+    predictor = make_predictor(classes=("background", "x" * 65, "b"))
+    monkeypatch.setattr(predictor, "stream", lambda image: pytest.fail("predicts"))
+    outputs = Outputs(tmp_path / "out", "dicom-seg")
+    sources = find_inputs([real_data("ct_dicom") / "patient01"], outputs)
+    with pytest.raises(InputError, match="cannot be the label of a segment.*1 to 64"):
+        predict_files(predictor, sources, outputs)
+    assert not (tmp_path / "out").exists()

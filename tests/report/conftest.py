@@ -1,12 +1,8 @@
 """Sweeps and runs with scores that are known, and a reader of pages."""
 
-import base64
 import csv
 import json
-import re
-from html.parser import HTMLParser
 
-import cv2
 import numpy as np
 import pytest
 from rich.console import Console
@@ -99,59 +95,6 @@ def write_history(file, recipe, seed, steps):
         writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
         writer.writerows(rows)
-
-
-class Page(HTMLParser):
-    """The elements of a page and its text; every element is closed by its own end."""
-
-    VOID = ("meta", "img", "br")
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements, self.text, self.headings = [], [], "", []
-        without_pictures = re.sub(r'src="data:[^"]*"', "", text)
-        assert "http" not in without_pictures and "//" not in without_pictures
-        assert "None" not in without_pictures and "nan" not in without_pictures.split()
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-        if self.open and self.open[-1] == "h2":
-            self.headings.append(data)
-
-    def count(self, tag, **attributes):
-        return sum(
-            tag == name and attributes.items() <= found.items() for name, found in self.elements
-        )
-
-    def pictures(self):
-        """Alternative text to pixels."""
-        found = {}
-        for tag, attributes in self.elements:
-            if tag == "img":
-                content = base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
-                pixels = cv2.imdecode(np.frombuffer(content, np.uint8), 1)[..., ::-1]
-                found[attributes["alt"]] = pixels
-        return found
-
-
-@pytest.fixture(scope="session")
-def read_page():
-    """Reads a page as a browser would, and checks what every page promises."""
-    return lambda file: Page(file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

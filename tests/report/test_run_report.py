@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tfadvseg.data.folders.split import Split
 from tfadvseg.errors import InputError
-from tfadvseg.report import write_run_report
+from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder
 from tfadvseg.training import _finish
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tfadvseg.errors import InputError
-from tfadvseg.report import write_sweep_report
+from tfadvseg.report.sweep_report import write_sweep_report
 
 WRITTEN = {"report.html", "results.csv", "results.json", "tables"}
 

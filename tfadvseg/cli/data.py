@@ -88,12 +88,12 @@ def check(
     be mended before training, and 0 if there are warnings only.
     """
     check_writable(file, report)
-    from tfadvseg import check_report
     from tfadvseg.config import Config
-    from tfadvseg.contact_sheet import contact_sheet
     from tfadvseg.data.checks.check import check_data, summary
     from tfadvseg.data.checks.findings import lines
     from tfadvseg.progress import bar
+    from tfadvseg.report import check_report
+    from tfadvseg.report.contact_sheet import contact_sheet
 
     console = terminal()
     config = Config(
@@ -118,7 +118,7 @@ def check(
         click.echo(f"Wrote {file}")
     if report is not None:
         sheet = contact_sheet(result.facts, result.ignore_label, progress=bar(console, "Drawing"))
-        write_text(report, check_report.page(content, sheet))
+        write_text(report, check_report.check_page(content, sheet))
         click.echo(f"Wrote {report}")
     if result.errors:
         context.exit(2)

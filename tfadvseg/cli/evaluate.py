@@ -44,7 +44,7 @@ def evaluate(
     RunFolder(run).read_config()
     with quiet_tensorflow():
         from tfadvseg import evaluation
-        from tfadvseg.report import write_run_report
+        from tfadvseg.report.run_report import write_run_report
     from tfadvseg.progress import bar
     from tfadvseg.reporting import print_scores
 

@@ -24,7 +24,8 @@ def report(folder: Path) -> None:
             "fit --out` (config.yaml) made, found neither file"
         )
     with quiet_tensorflow():
-        from tfadvseg.report import write_run_report, write_sweep_report
+        from tfadvseg.report.run_report import write_run_report
+        from tfadvseg.report.sweep_report import write_sweep_report
     from tfadvseg.progress import bar
 
     console = terminal()

@@ -43,3 +43,18 @@ class Image:
 
     voxels: np.ndarray
     geometry: Geometry | None = None
+
+    def difference(self, other: Image) -> str | None:
+        """What differs between the grids of two images, in words; None where they are the same.
+
+        Two sizes are compared where one of the files says nothing of the patient.
+        """
+        if self.geometry is not None and other.geometry is not None:
+            return self.geometry.difference(other.geometry)
+        sizes = [image.voxels.shape[2::-1] for image in (self, other)]
+        if sizes[0] == sizes[1]:
+            return None
+        if sizes[0][2] == sizes[1][2] == 1:
+            sizes = [size[:2] for size in sizes]
+        one, two = ("x".join(map(str, size)) for size in sizes)
+        return f"size {one} against {two} pixels"

@@ -32,7 +32,7 @@ def read_image(source: Source | Path) -> Image:
     channels = [_read(path, source) for path in source.files]
     first = channels[0]
     for path, other in zip(source.files[1:], channels[1:], strict=True):
-        differs = _difference(first, other)
+        differs = first.difference(other)
         if differs:
             raise InputError(
                 f"{path}: another grid than {source.path.name}: {differs}; the channels of an "
@@ -99,6 +99,11 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
+def is_dicom(path: Path) -> bool:
+    """Whether a path is read as DICOM: a folder, or a file whose ending is none of the others."""
+    return path.is_dir() or suffix_of(path) not in (*raster.SUFFIXES, *volumes.SUFFIXES)
+
+
 def suffix_of(path: Path) -> str:
     """The ending of a file name, in lower case; `.nii.gz` is one."""
     name = path.name.lower()
@@ -112,21 +117,11 @@ def stem_of(path: Path) -> str:
 
 
 def _read(path: Path, source: Source) -> Image:
-    if path.is_dir():
-        return dicom.read_series(path, source.series)
-    suffix = suffix_of(path)
-    if suffix in volumes.SUFFIXES:
+    if is_dicom(path):
+        return dicom.read_series(path, source.series) if path.is_dir() else dicom.read_file(path)
+    if suffix_of(path) in volumes.SUFFIXES:
         return volumes.read_volume(path, frames_are_channels=source.frames_are_channels)
-    if suffix in raster.SUFFIXES:
-        return raster.read_pages(path)
-    return dicom.read_file(path)
-
-
-def _difference(one: Image, other: Image) -> str | None:
-    if one.geometry is not None and other.geometry is not None:
-        return one.geometry.difference(other.geometry)
-    a, b = one.voxels.shape[:3], other.voxels.shape[:3]
-    return None if a == b else f"size {a[::-1]} against {b[::-1]}"
+    return raster.read_pages(path)
 
 
 def _finite(voxels: np.ndarray, path: Path) -> np.ndarray:

@@ -10,10 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from tfadvseg.data.formats import dicom, raster, volumes
-from tfadvseg.data.formats.dicom_seg import write_segmentation
+from tfadvseg.data.formats.dicom_seg import check_source, write_segmentation
 from tfadvseg.data.geometry import Geometry, slicing
 from tfadvseg.data.image import Image, Source
-from tfadvseg.data.io import SUFFIXES, list_images, read_image, stem_of, suffix_of, write_mask
+from tfadvseg.data.io import (
+    SUFFIXES,
+    is_dicom,
+    list_images,
+    read_image,
+    stem_of,
+    suffix_of,
+    write_mask,
+)
 from tfadvseg.errors import InputError
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.pictures import mosaic
@@ -104,6 +112,7 @@ def predict_files(
     Raises:
         InputError: if an image cannot be read, does not fit the model, or has no such format.
     """
+    _maps(outputs, predictor.config.classes or ())
     for source in sources:  # all of them, before the first mask is written
         _check(predictor, source, outputs.format)
     return [_predict(predictor, source, outputs) for source in progress(sources, len(sources))]
@@ -120,8 +129,11 @@ def _check(predictor: Predictor, source: Source, format: str) -> None:
             f"{path}: --format nifti needs an image that says its spacing in mm, received a "
             "picture; drop the option"
         )
-    if format == "dicom-seg" and not _is_dicom(path):
-        raise InputError(f"{path}: --format dicom-seg needs DICOM images; drop the option")
+    if format == "dicom-seg":
+        if not is_dicom(path):
+            raise InputError(f"{path}: --format dicom-seg needs DICOM images; drop the option")
+        files = dicom.series_files(path, source.series)
+        check_source(files, predictor.config.classes or ())
 
 
 def _predict(predictor: Predictor, source: Source, outputs: Outputs) -> Row:
@@ -131,32 +143,42 @@ def _predict(predictor: Predictor, source: Source, outputs: Outputs) -> Row:
     cut = slicing(grid, predictor.config.slice_axis)
     shape, classes = image.voxels.shape[:3], predictor.config.classes or ()
     mask = np.empty(shape, np.uint8)
-    kinds = (classes if outputs.probabilities else ()) + ("confidence",) * outputs.confidence
-    maps = {kind: np.empty(shape, np.float32) for kind in kinds}
+    maps = {folder: np.empty(shape, np.float32) for folder in _maps(outputs, classes)}
     trust: list[float] = []
     for part, seen in predictor.stream(image):
         cut.cut(mask)[part] = seen.masks
         if seen.confidence is not None:
             trust += seen.confidence.mean(axis=(1, 2)).tolist()
-        for kind, values in maps.items():
-            found = seen.confidence
-            if kind != "confidence":
-                found = seen.probabilities[..., classes.index(kind)]
-            cut.cut(values)[part] = found
+        for folder, index in _maps(outputs, classes).items():
+            found = seen.confidence if index is None else seen.probabilities[..., index]
+            cut.cut(maps[folder])[part] = found
     if outputs.overlay:
         pictures = _overlays(cut.cut(image.voxels), cut.cut(mask))
         raster.write_png(outputs.folder / "overlay" / f"{name}.png", pictures)
     del image  # a large volume and the writer's copy of its mask need not be there together
     _write(outputs, source, name, Image(mask, grid), classes)
-    for kind in maps:
-        folder = "confidence" if kind == "confidence" else f"probabilities/{_safe(kind)}"
-        _write_map(outputs.format, outputs.folder / folder / name, source, Image(maps[kind], grid))
+    for folder, values in maps.items():
+        _write_map(outputs.format, outputs.folder / folder / name, source, Image(values, grid))
     # Slice by slice: counting makes eight bytes of every voxel.
     counts = [np.bincount(plane.ravel(), minlength=len(classes)) for plane in mask]
     shares = tuple((np.sum(counts, axis=0) / mask.size).tolist())
     return Row(
         source.path.name, _size(grid, shape), shares, float(np.mean(trust)) if trust else None
     )
+
+
+def _maps(outputs: Outputs, classes: Sequence[str]) -> dict[str, int | None]:
+    """The folders of the maps that are asked for, and the class of each; None for confidence."""
+    maps: dict[str, int | None] = {"confidence": None} if outputs.confidence else {}
+    for index, name in enumerate(classes if outputs.probabilities else ()):
+        folder = "probabilities/" + re.sub(r"[^\w.-]+", "_", name)
+        if folder in maps:
+            raise InputError(
+                f"--probabilities: the classes {classes[maps[folder] or 0]!r} and {name!r} would "
+                f"share the folder {folder}; drop the option, or train with other names"
+            )
+        maps[folder] = index
+    return maps
 
 
 def _write(
@@ -210,21 +232,23 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _gathered(paths: Sequence[Path], channels: int) -> list[tuple[Path, ...]]:
-    """Files of one image together: those named as channels that hold one channel each."""
-    groups: dict[str, list[Path]] = {}
+    """Files of one image together: those named as channels, if they hold one channel each."""
+    groups: dict[Path, list[Path]] = {}
     for path in paths:
         found = _CHANNEL.fullmatch(stem_of(path))
-        single = found and read_image(path).voxels.shape[-1] == 1
-        key = str(path.with_name(found.group(1))) if found and single else str(path)
-        groups.setdefault(key, []).append(path)
-    for key, files in groups.items():
-        numbers = [_CHANNEL.fullmatch(stem_of(file)) for file in files]
-        if len(files) > 1 and [int(n.group(2)) for n in numbers if n] != [*range(channels)]:
+        groups.setdefault(path.with_name(found.group(1)) if found else path, []).append(path)
+    gathered: list[tuple[Path, ...]] = []
+    for name, files in groups.items():
+        if len(files) == 1 or read_image(files[0]).voxels.shape[-1] > 1:  # slices of a sequence
+            gathered += [(file,) for file in files]
+        elif [stem_of(file)[-4:] for file in files] == [f"{k:04d}" for k in range(channels)]:
+            gathered.append(tuple(files))
+        else:
             raise InputError(
-                f"{key}: expected the channels _0000 to _{channels - 1:04d}, received "
+                f"{name}: expected the channels _0000 to _{channels - 1:04d}, received "
                 f"{', '.join(file.name for file in files)}"
             )
-    return [tuple(files) for files in groups.values()]
+    return gathered
 
 
 def _name(files: tuple[Path, ...]) -> str:
@@ -233,15 +257,7 @@ def _name(files: tuple[Path, ...]) -> str:
     return found.group(1) if found and len(files) > 1 else stem
 
 
-def _is_dicom(path: Path) -> bool:
-    return path.is_dir() or suffix_of(path) not in (*raster.SUFFIXES, *volumes.SUFFIXES)
-
-
 def _size(geometry: Geometry | None, shape: tuple[int, ...]) -> tuple[int, ...]:
     if geometry is not None:
         return geometry.size
     return shape[::-1] if shape[0] > 1 else shape[:0:-1]
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)

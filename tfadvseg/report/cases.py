@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfadvseg import pictures
@@ -54,26 +52,17 @@ class Slice:
 
     def picture(self, drawn: np.ndarray | None = None) -> str:
         """The image in its true proportions, with the contours of a mask (H, W) if there is one."""
-        picture = self._scaled(pictures.grey(self.image), cv2.INTER_LINEAR, cv2.INTER_AREA)
+        picture = self._scaled(pictures.grey(self.image))
         if drawn is not None:
-            mask = self._scaled(drawn, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
-            picture = pictures.overlay(picture, mask)
-        return _data_uri(picture)
+            picture = pictures.overlay(picture, self._scaled(drawn, nearest=True))
+        return pictures.data_uri(picture)
 
     def map(self, values: np.ndarray) -> str:
         """Values (H, W) from 0 to 1 as colours."""
-        return _data_uri(pictures.heat(self._scaled(values, cv2.INTER_LINEAR, cv2.INTER_AREA)))
+        return pictures.data_uri(pictures.heat(self._scaled(values)))
 
-    def _scaled(self, plane: np.ndarray, enlarge: int, shrink: int) -> np.ndarray:
-        """The window of a plane (H, W, ...) with square pixels, as large as pictures are."""
-        plane = np.ascontiguousarray(plane[self.window])
-        height, width = (
-            side * mm for side, mm in zip(plane.shape[:2], self.pixel_mm or (1, 1), strict=True)
-        )
-        scale = SIDE / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        shrinks = size[0] < plane.shape[1] or size[1] < plane.shape[0]
-        return cv2.resize(plane, size, interpolation=shrink if shrinks else enlarge)
+    def _scaled(self, plane: np.ndarray, *, nearest: bool = False) -> np.ndarray:
+        return pictures.scaled(plane[self.window], SIDE, self.pixel_mm, nearest=nearest)
 
 
 @dataclass(frozen=True)
@@ -139,11 +128,10 @@ def load_slice(case: Case, slice_axis: str, ignore_label: int) -> Slice:
         image, mask = read_image(case.image), read_mask(Path(str(case.mask))).voxels
     cut = slicing(image.geometry, slice_axis)
     slices, masks = cut.cut(image.voxels), cut.cut(mask)
-    marked = [np.count_nonzero((plane > 0) & (plane != ignore_label)) for plane in masks]
-    shown = int(np.argmax(marked)) if any(marked) else len(slices) // 2
+    shown = pictures.fullest(masks, ignore_label)
     name = f"{case.name}, slice {shown + 1} of {len(slices)}" if len(slices) > 1 else case.name
-    label = np.where(masks[shown] == ignore_label, 0, masks[shown])
-    return Slice(name, slices[shown], label.astype(np.uint8), cut.pixel_mm)
+    label = pictures.without(masks[shown], ignore_label)
+    return Slice(name, slices[shown], label, cut.pixel_mm)
 
 
 def predict(
@@ -179,8 +167,3 @@ def _window(marked: np.ndarray) -> slice:
     margin = max(extent * MARGIN, (length / 3 - extent) / 2)
     start, stop = places[0] - margin, places[-1] + 1 + margin
     return slice(max(0, round(start)), min(length, round(stop)))
-
-
-def _data_uri(picture: np.ndarray) -> str:
-    encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-    return "data:image/png;base64," + base64.b64encode(encoded).decode("ascii")

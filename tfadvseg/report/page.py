@@ -36,9 +36,11 @@ ul { padding: 0; list-style: none; }
 li { border-left: .3rem solid #999; padding: .1rem .7rem; margin: .6rem 0; }
 li.helped { border-color: #0072b2; }
 li.harmed, ul.missing li { border-color: #d55e00; }
-ul.missing li { overflow-wrap: anywhere; }
+ul.errors li { border-color: #b00020; }
+ul.warnings li { border-color: #c77700; }
+ul.missing li, ul.errors li, ul.warnings li { overflow-wrap: anywhere; }
 figure { margin: 0; break-inside: avoid; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; white-space: pre-line; }
 .charts { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .chart { max-width: 26rem; }
@@ -63,6 +65,8 @@ svg.sample { display: inline-block; width: 28px; vertical-align: middle; }
 .fractions { display: grid; gap: .2rem .5rem; margin-top: .5rem;
   grid-template-columns: repeat(var(--columns), minmax(0, 12rem)); }
 .fractions p { grid-column: 1 / -1; margin: .3rem 0 0; font-size: .85rem; font-weight: 600; }
+.sheet { display: grid; gap: .8rem;
+  grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
 .case { break-inside: avoid; margin-bottom: 1.5rem; }
 img { display: block; width: 100%; height: auto; }
 .columns { columns: 22rem; column-gap: 2rem; }

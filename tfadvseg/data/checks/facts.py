@@ -129,7 +129,7 @@ def inspect_all(
 def _labels(case: Case, image: Image) -> dict[int, int]:
     """Pixels of each index; the slices are counted one by one, as counting widens the type."""
     mask = read_mask(case.mask)  # type: ignore[arg-type]
-    differs = _difference(mask, image)
+    differs = mask.difference(image)
     if differs:
         raise InputError(
             f"{case.mask}: the mask lies on another grid than its image: {differs}; write it on "
@@ -137,18 +137,6 @@ def _labels(case: Case, image: Image) -> dict[int, int]:
         )
     counts = np.sum([np.bincount(plane.ravel(), minlength=256) for plane in mask.voxels], axis=0)
     return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
-
-
-def _difference(mask: Image, image: Image) -> str | None:
-    if mask.geometry is not None and image.geometry is not None:
-        return mask.geometry.difference(image.geometry)
-    sizes = [voxels.shape[2::-1] for voxels in (mask.voxels, image.voxels)]
-    if sizes[0] == sizes[1]:
-        return None
-    if sizes[0][2] == sizes[1][2] == 1:
-        sizes = [size[:2] for size in sizes]
-    one, other = ("x".join(map(str, size)) for size in sizes)
-    return f"size {one} against {other} pixels"
 
 
 def _orientation(geometry: Geometry | None) -> str | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tfadvseg.data.folders.listing import SPLITS, Entry
 from tfadvseg.data.folders.text import read_table, shown, some
-from tfadvseg.data.formats import dicom, raster, volumes
+from tfadvseg.data.formats import dicom
 from tfadvseg.data.identity import pseudonym
-from tfadvseg.data.io import stem_of, suffix_of
+from tfadvseg.data.io import is_dicom, stem_of
 from tfadvseg.errors import InputError
 
 
@@ -44,7 +44,8 @@ def from_dicom(entries: Sequence[Entry], keep_identifiers: bool) -> tuple[Entry,
             name of a case that tells it.
     """
     return tuple(
-        _from_header(entry, keep_identifiers) if _is_dicom(entry) else entry for entry in entries
+        _from_header(entry, keep_identifiers) if is_dicom(entry.image.path) else entry
+        for entry in entries
     )
 
 
@@ -63,10 +64,6 @@ def from_pattern(entries: Sequence[Entry], pattern: str) -> tuple[Entry, ...]:
         entry if entry.patient is not None else replace(entry, patient=_found(compiled, entry))
         for entry in entries
     )
-
-
-def _is_dicom(entry: Entry) -> bool:
-    return suffix_of(entry.image.path) not in (*raster.SUFFIXES, *volumes.SUFFIXES)
 
 
 def _from_header(entry: Entry, keep: bool) -> Entry:

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from tfadvseg.data.formats import volumes
 from tfadvseg.data.formats.dicom_elements import check_dicom
 from tfadvseg.data.formats.dicom_grid import Plane
-from tfadvseg.data.formats.soundness import Unsound
+from tfadvseg.data.formats.soundness import MOST_BYTES, Unsound
 from tfadvseg.data.image import Image
 from tfadvseg.errors import InputError
 
@@ -171,7 +171,7 @@ class Header:
         compressed = _meta(self.path, "transfer_syntax") not in _UNCOMPRESSED
         held = self.path.stat().st_size
         most = held * (_MOST_COMPRESSION if compressed else _MOST_UNCOMPRESSED)
-        if announced > min(most, volumes.MOST_BYTES):
+        if announced > min(most, MOST_BYTES):
             raise InputError(
                 f"{self.path}: its header announces {'x'.join(map(str, self.size))} voxels, more "
                 f"than its {held} bytes can hold; the file is damaged"

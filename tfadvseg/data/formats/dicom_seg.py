@@ -56,10 +56,8 @@ def write_segmentation(
         classes: names by class index, the background first.
 
     Raises:
-        InputError: if highdicom is not installed, if the source has not one file a slice, or if
-            its headers lack what the object has to refer to.
+        InputError: if the source does not allow it, see `check_source`, or the mask does not fit.
     """
-    _require_highdicom(path)
     segmentation = _convert(path, mask, source, classes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as scratch:
@@ -68,15 +66,45 @@ def write_segmentation(
         temporary.replace(path)
 
 
+def check_source(source: Sequence[Path], classes: Sequence[str]) -> list[Dataset]:
+    """Refuses what no DICOM-SEG can be written for, before a mask is there.
+
+    Args:
+        source: the file of each slice, as `series_files` gives them.
+        classes: names by class index, the background first.
+
+    Returns:
+        The headers of the slices.
+
+    Raises:
+        InputError: if highdicom is not installed, if the source has not one file a slice, if its
+            headers lack what the object has to refer to, or if a class cannot be a label.
+    """
+    try:
+        import highdicom  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            'DICOM-SEG needs highdicom, which is not installed; pip install "tfadvseg[dicom]", or '
+            "choose another format"
+        ) from error
+    for name in classes[1:]:
+        if not 0 < len(name) <= LONGEST_LABEL:
+            raise InputError(
+                f"{source[0].parent}: the class {name!r} cannot be the label of a segment; "
+                f"expected 1 to {LONGEST_LABEL} characters, received {len(name)}"
+            )
+    return [_read_header(file) for file in source]
+
+
 def _convert(
     path: Path, mask: np.ndarray, source: Sequence[Path], classes: Sequence[str]
 ) -> Segmentation:
-    slices = [_read_header(file) for file in source]
+    slices = check_source(source, classes)
     # highdicom refuses odd values of these, or quotes them in a warning: they pass it by.
     identity = [copy(slices[0][name]) for name in IDENTITY]
     for name in IDENTITY:
         setattr(slices[0], name, None)
-    _check(path, mask, source[0].parent, slices, classes)
+    _check_mask(path, mask, source[0].parent, slices, classes)
     try:
         segmentation = _segmentation(mask, slices, classes)
     except (AttributeError, TypeError, ValueError) as error:
@@ -89,7 +117,7 @@ def _convert(
     return segmentation
 
 
-def _check(
+def _check_mask(
     path: Path, mask: np.ndarray, folder: Path, slices: Sequence[Dataset], classes: Sequence[str]
 ) -> None:
     expected = (len(slices), slices[0].Rows, slices[0].Columns)
@@ -103,22 +131,6 @@ def _check(
             f"{path}: {len(classes)} classes do not name the background and the indices up to "
             f"{mask.max()} of the mask; give a name for each"
         )
-    for name in classes[1:]:
-        if not 0 < len(name) <= LONGEST_LABEL:
-            raise InputError(
-                f"{path}: the class {name!r} cannot be the label of a segment; expected 1 to "
-                f"{LONGEST_LABEL} characters, received {len(name)}"
-            )
-
-
-def _require_highdicom(path: Path) -> None:
-    try:
-        import highdicom  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f'{path}: DICOM-SEG needs highdicom, which is not installed; pip install "tfadvseg'
-            '[dicom]", or choose another format'
-        ) from error
 
 
 def _read_header(path: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import SimpleITK as sitk
 
 from tfadvseg.data.formats.meta_image import check_meta_image
 from tfadvseg.data.formats.nifti import read_voxels
-from tfadvseg.data.formats.soundness import Unsound
+from tfadvseg.data.formats.soundness import MOST_PIXELS_A_BYTE, Unsound, check_bytes
 from tfadvseg.data.geometry import Geometry
 from tfadvseg.data.image import Image
 from tfadvseg.errors import InputError
@@ -25,9 +26,6 @@ READERS = {
     ".nrrd": "NrrdImageIO",
 }
 SUFFIXES = tuple(READERS)
-
-MOST_COMPRESSION = 1100  # zlib shrinks by 1032 at most: a header that announces more lies
-MOST_BYTES = 64 << 30
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what is wrong comes as an exception, once
 
@@ -44,21 +42,24 @@ def read_volume(path: Path, *, frames_are_channels: bool = False) -> Image:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if _image_io(path) == "MetaImageIO":
-        with _sound(path):
+    image_io = _image_io(path)
+    with _sound(path):
+        if image_io == "MetaImageIO":
             check_meta_image(path)
-    reader = open_header(path, _image_io(path))
-    size = reader.GetSize()
-    if len(size) > 3 and not frames_are_channels and any(n > 1 for n in size[3:]):
-        raise InputError(
-            f"{path}: {len(size)} axes ({'x'.join(map(str, size))}), expected 3; save every frame "
-            "or channel as a file of its own (name_0000, name_0001, ... are channels)"
-        )
-    if _image_io(path) == "NiftiImageIO":
-        with _sound(path):
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(image_io)
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        size = reader.GetSize()
+        if len(size) > 3 and not frames_are_channels and any(n > 1 for n in size[3:]):
+            raise InputError(
+                f"{path}: {len(size)} axes ({'x'.join(map(str, size))}), expected 3; save every "
+                "frame or channel as a file of its own (name_0000, name_0001, ... are channels)"
+            )
+        if image_io == "NiftiImageIO":
             return Image(read_voxels(path), _geometry(reader))
-    _check_announced(path, reader)
-    return to_image(execute(reader, path))
+        _check_announced(path, reader)
+        return to_image(reader.Execute())
 
 
 @contextmanager
@@ -70,33 +71,7 @@ def _sound(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Unsound as error:
         raise InputError(f"{path}: {error}; copy it again") from error
-
-
-def open_header(path: Path, image_io: str) -> sitk.ImageFileReader:
-    """A reader that has read the header of a file.
-
-    Raises:
-        InputError: if the file is missing or its header cannot be read.
-    """
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(image_io)
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(_cannot_be_read(path, error)) from error
-    return reader
-
-
-def execute(reader: sitk.ImageFileReader | sitk.ImageSeriesReader, path: Path) -> sitk.Image:
-    """Reads the voxels.
-
-    Raises:
-        InputError: if they cannot be read.
-    """
-    try:
-        return reader.Execute()
-    except RuntimeError as error:
+    except RuntimeError as error:  # SimpleITK's
         raise InputError(_cannot_be_read(path, error)) from error
 
 
@@ -159,13 +134,13 @@ def _image_io(path: Path) -> str:
 
 def _check_announced(path: Path, reader: sitk.ImageFileReader) -> None:
     """Refuses a header that announces more than the file can hold, before memory is taken."""
-    voxel = reader.GetNumberOfComponents() * 8
-    announced = int(np.prod([float(n) for n in reader.GetSize()])) * voxel
+    announced = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    check_bytes(announced)
     held = sum(file.stat().st_size for file in _files(path))
-    if announced > min(held * MOST_COMPRESSION * 8, MOST_BYTES):
-        raise InputError(
-            f"{path}: its header announces {'x'.join(map(str, reader.GetSize()))} voxels, more "
-            f"than its {held} bytes can hold; the file is damaged"
+    if announced > held * MOST_PIXELS_A_BYTE:
+        raise Unsound(
+            f"its header announces {'x'.join(map(str, reader.GetSize()))} voxels, which its {held} "
+            "bytes cannot hold"
         )
 
 

@@ -3,54 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import rich.table
 from rich import markup
-from rich.table import Table
 
-from tfadvseg.contact_sheet import SIDE, Thumbnail
-from tfadvseg.pictures import class_colours
+from tfadvseg.report import page
+from tfadvseg.report.contact_sheet import Thumbnail
+from tfadvseg.report.table import Table, headings, to_html
 
 MOST_VALUES = 4
 CLASS_COLUMNS = ("class", "share of pixels", "in cases", "in patients")
-STYLE = f"""
-:root {{ color-scheme: light; }}
-body {{ font: 1rem/1.45 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1rem; }}
-h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
-h2 {{ font-size: 1.1rem; margin-top: 1.8rem; break-after: avoid; }}
-table {{ border-collapse: collapse; }}
-th, td {{ padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; }}
-th {{ font-weight: 600; }}
-td {{ overflow-wrap: anywhere; }}
-td.number, th.number {{ text-align: right; }}
-tr {{ border-bottom: 1px solid #ddd; }}
-ul {{ padding: 0; list-style: none; }}
-li {{ border-left: .3rem solid; padding: .1rem .6rem; margin: .4rem 0; overflow-wrap: anywhere; }}
-.errors li {{ border-color: #b00020; }}
-.warnings li {{ border-color: #c77700; }}
-.swatch {{ display: inline-block; width: .8em; height: .8em; border: 1px solid #555; }}
-.key {{ white-space: nowrap; margin-right: .6rem; }}
-.sheet {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .8rem; }}
-figure {{ margin: 0; break-inside: avoid; }}
-img {{ display: block; width: 100%; max-width: {SIDE}px; height: auto; }}
-figcaption {{ font-size: .8rem; overflow-wrap: anywhere; }}
-@media print {{ body {{ padding: 0; font-size: 10pt; }} * {{ print-color-adjust: exact; }} }}
-"""
 
 
-def tables(summary: Mapping[str, Any]) -> list[Table]:
+def tables(summary: Mapping[str, Any]) -> list[rich.table.Table]:
     """The tables of a check.
 
     Args:
         summary: from `tfadvseg.data.checks.check.summary`.
     """
-    overview = Table(title=markup.escape(str(summary["data"])), show_header=False)
+    overview = rich.table.Table(title=markup.escape(str(summary["data"])), show_header=False)
     for name, value in _overview(summary):
         overview.add_row(name, markup.escape(value))
-    classes = Table(CLASS_COLUMNS[0])
+    classes = rich.table.Table(CLASS_COLUMNS[0])
     for column in CLASS_COLUMNS[1:]:
         classes.add_column(column, justify="right")
     for cells in _class_rows(summary):
@@ -67,43 +43,34 @@ def headline(summary: Mapping[str, Any]) -> str:
     )
 
 
-def page(summary: Mapping[str, Any], sheet: Sequence[Thumbnail]) -> str:
+def check_page(summary: Mapping[str, Any], sheet: Sequence[Thumbnail]) -> str:
     """A page of HTML that needs nothing but itself.
 
     Args:
         summary: from `tfadvseg.data.checks.check.summary`.
-        sheet: from `tfadvseg.contact_sheet.contact_sheet`.
+        sheet: from `tfadvseg.report.contact_sheet.contact_sheet`.
     """
-    name = escape(Path(summary["data"]).resolve().name)
-    overview = "".join(
-        f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>"
-        for key, value in _overview(summary)
+    rows = tuple(headings(*row) for row in _class_rows(summary))
+    classes = Table("classes", "", headings(*CLASS_COLUMNS), rows)
+    folders = [str(summary[key]) for key in ("data", "unlabelled") if summary[key]]
+    names = [item["name"] for item in summary["classes"]][1:]
+    shown = (
+        "Evenly over the patients; of a volume the slice with the most foreground. Contours of the "
+        "mask:"
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Data check: {name}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Data check: {name}</h1>
-<p>{escape(" and ".join(str(summary[key]) for key in ("data", "unlabelled") if summary[key]))}</p>
-{_findings("errors", summary["errors"])}
-{_findings("warnings", summary["warnings"])}
-<h2>Data</h2>
-<table>{overview}</table>
-<h2>Classes</h2>
-<table>{_class_table(summary)}</table>
-<h2>{len(sheet)} of {summary["cases"]} cases</h2>
-<p>Evenly over the patients; of a volume the slice with the most foreground. Contours of the mask:
-{_legend(summary)}</p>
-<div class="sheet">
-{"".join(map(_figure, sheet))}</div>
-</body>
-</html>
-"""
+    sections = (
+        page.paragraph(" and ".join(folders)),
+        _findings("errors", summary["errors"]),
+        _findings("warnings", summary["warnings"]),
+        page.section("Data", page.facts(dict(_overview(summary)))),
+        page.section("Classes", to_html(classes)),
+        page.section(
+            f"{len(sheet)} of {_count(summary['cases'], 'case')}",
+            f"<p>{shown} {page.class_legend(names)}</p>\n" if sheet else "",
+            page.group(map(_figure, sheet), "sheet"),
+        ),
+    )
+    return page.document(f"Data check: {Path(summary['data']).resolve().name}", sections)
 
 
 def _overview(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -153,33 +120,11 @@ def _class_rows(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _class_table(summary: Mapping[str, Any]) -> str:
-    head = "".join(f'<th class="number">{name}</th>' for name in CLASS_COLUMNS[1:])
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td>"
-        + "".join(f'<td class="number">{number}</td>' for number in numbers)
-        + "</tr>"
-        for name, *numbers in _class_rows(summary)
-    )
-    return f"<tr><th>{CLASS_COLUMNS[0]}</th>{head}</tr>{rows}"
-
-
 def _findings(kind: str, findings: Sequence[Mapping[str, Any]]) -> str:
     if not findings:
-        return f"<p>No {kind}.</p>"
-    items = "".join(f"<li>{escape(finding['text'])}</li>" for finding in findings)
-    heading = _count(len(findings), kind.removesuffix("s"))
-    return f'<h2>{heading}</h2>\n<ul class="{kind}">{items}</ul>'
-
-
-def _legend(summary: Mapping[str, Any]) -> str:
-    names = [item["name"] for item in summary["classes"]][1:]
-    colours = class_colours(np.arange(1, len(names) + 1)).tolist()
-    return " ".join(
-        f'<span class="key"><span class="swatch" style="background: '
-        f'rgb({", ".join(map(str, colour))})"></span> {escape(name)}</span>'
-        for name, colour in zip(names, colours, strict=True)
-    )
+        return page.paragraph(f"No {kind}.")
+    found = page.items([finding["text"] for finding in findings], kind)
+    return page.section(_count(len(findings), kind.removesuffix("s")), found)
 
 
 def _figure(thumbnail: Thumbnail) -> str:
@@ -187,10 +132,7 @@ def _figure(thumbnail: Thumbnail) -> str:
     where = [f"slice {number} of {slices}"] if slices > 1 else []
     what = [] if thumbnail.labelled else ["no mask"]
     facts = ", ".join([f"patient {thumbnail.patient}", *where, *what])
-    return (
-        f'<figure><img src="{thumbnail.url}" alt="{escape(thumbnail.case)}">'
-        f"<figcaption>{escape(thumbnail.case)}<br>{escape(facts)}</figcaption></figure>\n"
-    )
+    return page.picture(thumbnail.url, thumbnail.case, f"{thumbnail.case}\n{facts}")
 
 
 def _by(numbers: Sequence[float]) -> str:

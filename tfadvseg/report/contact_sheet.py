@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import warnings
 from collections import defaultdict
@@ -11,9 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
-
-import cv2
-import numpy as np
 
 from tfadvseg import pictures
 from tfadvseg.data.checks.facts import MOST_THREADS, CaseFacts
@@ -111,37 +107,20 @@ def _thumbnail(fact: CaseFacts, ignore_label: int, slice_axis: str) -> Thumbnail
     image = read_image(fact.case.image)
     cut = slicing(image.geometry, slice_axis)
     slices = cut.cut(image.voxels)
-    index, mask = len(slices) // 2, None
+    shown, mask = len(slices) // 2, None
     if fact.case.mask is not None:
         masks = cut.cut(read_mask(fact.case.mask).voxels)
-        foreground = [np.count_nonzero((plane > 0) & (plane != ignore_label)) for plane in masks]
-        index = int(np.argmax(foreground)) if any(foreground) else index
-        mask = np.where(masks[index] == ignore_label, 0, masks[index]).astype(np.uint8)
-    _, row, column = cut.spacing_mm or (1.0, 1.0, 1.0)
+        shown = pictures.fullest(masks, ignore_label)
+        mask = pictures.without(masks[shown], ignore_label)
+    picture = pictures.scaled(pictures.grey(slices[shown]), SIDE, cut.pixel_mm)
+    if mask is not None:  # contours are drawn after shrinking
+        small = pictures.scaled(mask, SIDE, cut.pixel_mm, nearest=True)
+        picture = pictures.overlay(picture, small)
     return Thumbnail(
         fact.case.name,
         fact.case.patient,
-        index + 1,
+        shown + 1,
         len(slices),
         mask is not None,
-        _data_uri(_small(slices[index], mask, (row, column))),
+        pictures.data_uri(picture),
     )
-
-
-def _small(image: np.ndarray, mask: np.ndarray | None, spacing: tuple[float, float]) -> np.ndarray:
-    """The slice (H, W, K) in its true proportions, contours drawn after shrinking."""
-    height, width = (side * mm for side, mm in zip(image.shape[:2], spacing, strict=True))
-    scale = SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    picture = cv2.resize(pictures.grey(image), size, interpolation=how)
-    if mask is None:
-        return picture
-    nearest = cv2.resize(np.ascontiguousarray(mask), size, interpolation=cv2.INTER_NEAREST)
-    return pictures.overlay(picture, nearest)
-
-
-def _data_uri(picture: np.ndarray) -> str:
-    encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-    return "data:image/png;base64," + base64.b64encode(encoded).decode("ascii")
