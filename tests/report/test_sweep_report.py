@@ -131,6 +131,18 @@ def test_missing_runs_are_named(make_sweep, read_page):
     assert content["failures"] == {failed: "step 31: ce_loss is NaN <b>"}
 
 
+def test_many_missing_runs_are_counted_and_settings_without_any_have_no_row(make_sweep, read_page):
+    skip = [f"fold{fold}_1-8_paper_unet_seed0" for fold in range(10)]
+    folder = make_sweep(fractions=("1/2", "1/8"), folds=10, patients=10, skip=skip)
+    lines = write_sweep_report(folder)
+    assert lines[1] == f"Not begun (10): {', '.join(skip[:5])} and 5 more"
+    assert content_of(folder)["runs"]["not begun"] == skip
+    latex = (folder / "tables" / "table3.tex").read_text()
+    assert latex.count("paper &") == 1 and latex.count("supervised &") == 2
+    latex = (folder / "tables" / "recipes_dice.tex").read_text()
+    assert latex.count("paper against") == 2 and latex.count("adversarial against") == 2
+
+
 def test_a_failure_that_was_mended_is_none(make_sweep):
     folder = make_sweep(fractions=("1/2",), folds=2)
     (folder / "failures.json").write_text(json.dumps({"fold0_1-2_paper_unet_seed0": "old"}))
@@ -165,7 +177,9 @@ def test_several_models_are_kept_apart(make_sweep, read_page):
 def test_no_distance_no_table_of_distances(make_sweep, read_page):
     folder = make_sweep(lambda *_: [0.5, 0.6], folds=2, fractions=("1", "1/2"))
     write_sweep_report(folder)
-    assert "HD95 in mm" not in read_page(folder / "report.html").text
+    text = read_page(folder / "report.html").text
+    assert "HD95 in mm" not in text and "no HD95: the images do not tell" in text
+    assert "HD95" not in (folder / "tables" / "table2.tex").read_text().partition("tabular")[2]
     assert not list((folder / "tables").glob("*hd95*"))
 
 

@@ -171,7 +171,8 @@ def _across(
         cells += f"<p>{escape(recipe)}</p>\n"
         for fraction, run in runs.items():
             if run is None or run.result is None or (run.name, case) not in seen:
-                cells += f"<figure><figcaption>{escape(fraction)}: no model</figcaption></figure>\n"
+                why = f"{fraction}: {'not finished' if run is None else 'no model'}"
+                cells += f"<figure><figcaption>{escape(why)}</figcaption></figure>\n"
                 continue
             caption = f"{fraction}: {number(run.result.cases[case][1])}"
             url = shown.picture(seen[run.name, case].mask)

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
+from tfadvseg.data.folders.text import some
 from tfadvseg.metrics import mean
 from tfadvseg.progress import Progress, silent
 from tfadvseg.report import answers, curves, page, tables
@@ -249,12 +250,12 @@ def _how_far(sweep: Sweep) -> str:
 
 
 def _missing(sweep: Sweep) -> list[str]:
-    """Every run that is not in the numbers, with the reason."""
+    """Runs that are not in the numbers, with the reason; `results.json` names them all."""
     lines = [f"{name} failed: {sweep.trainings()[name].error}" for name in _names(sweep, "failed")]
     for state in STATES[2:]:
         names = _names(sweep, state)
         if names:
-            lines.append(f"{state.capitalize()} ({len(names)}): {', '.join(names)}")
+            lines.append(f"{state.capitalize()} ({len(names)}): {some(names)}")
     return lines
 
 

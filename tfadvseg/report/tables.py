@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from tfadvseg.metrics import mean
+from tfadvseg.metrics import SCORES, mean
 from tfadvseg.report.comparisons import Comparison
 from tfadvseg.report.results import FOREGROUND
 from tfadvseg.report.sweep import ALL_LABELS, Run, Setting, Sweep, labels_text
@@ -28,18 +28,24 @@ def run_values(runs: Sequence[Run], name: str, measure: str) -> list[float | Non
 
 def table_2(sweep: Sweep) -> Table:
     """Every method with all labels."""
+    columns = _columns(sweep)
     rows = tuple(
-        (Cell(setting.method, _lacking(runs)), *_scores(runs))
-        for setting, runs in sweep.settings().items()
+        (Cell(setting.method, _lacking(runs)), *_scores(runs, columns))
+        for setting, runs in _begun(sweep).items()
         if setting.fraction == ALL_LABELS
     )
-    return Table("table2", "All labels", headings("", *COLUMNS.values()), rows, _note(sweep))
+    return Table("table2", "All labels", headings("", *columns.values()), rows, _note(sweep))
 
 
 def table_3(sweep: Sweep) -> Table:
     """Every method with fewer labels."""
-    rows = _grouped(sweep, _scores, lambda setting: setting.fraction != ALL_LABELS)
-    return Table("table3", "Fewer labels", headings("", *COLUMNS.values()), rows, _note(sweep))
+    columns = _columns(sweep)
+    rows = _grouped(
+        sweep,
+        lambda runs: _scores(runs, columns),
+        lambda setting: setting.fraction != ALL_LABELS,
+    )
+    return Table("table3", "Fewer labels", headings("", *columns.values()), rows, _note(sweep))
 
 
 def per_class(sweep: Sweep, name: str, heading: str, measure: str) -> Table:
@@ -88,9 +94,9 @@ def budget(sweep: Sweep) -> Table:
 
 
 def comparison_table(name: str, title: str, comparisons: Sequence[Comparison]) -> Table:
-    """Paired comparisons, one row each."""
+    """Paired comparisons, one row each; those that no finished runs make have none."""
     rows: list[Row | str] = []
-    for comparison in comparisons:
+    for comparison in filter(lambda one: one.pairs, comparisons):
         heading = _heading(comparison.setting, len({c.setting.model for c in comparisons}) > 1)
         rows += [heading] if heading not in rows else []
         rows.append(_comparison_row(comparison))
@@ -134,8 +140,8 @@ def _grouped(
     cells: Callable[[Sequence[Run]], Sequence[Cell]],
     wanted: Callable[[Setting], bool] = lambda setting: True,
 ) -> tuple[Row | str, ...]:
-    """A row for each wanted setting, below headings of model and fraction."""
-    settings = {setting: runs for setting, runs in sweep.settings().items() if wanted(setting)}
+    """A row for each wanted setting that has a result, below headings of model and fraction."""
+    settings = {setting: runs for setting, runs in _begun(sweep).items() if wanted(setting)}
     several = len({setting.model for setting in sweep.settings()}) > 1
     rows: list[Row | str] = []
     for setting, runs in settings.items():
@@ -156,8 +162,22 @@ def _over_runs(runs: Sequence[Run], name: str, measure: str) -> Cell:
     return spread(run_values(runs, name, measure), 1 if measure in DISTANCES else 3)
 
 
-def _scores(runs: Sequence[Run]) -> list[Cell]:
-    return [_over_runs(runs, FOREGROUND, measure) for measure in COLUMNS]
+def _scores(runs: Sequence[Run], columns: Iterable[str]) -> list[Cell]:
+    return [_over_runs(runs, FOREGROUND, measure) for measure in columns]
+
+
+def _columns(sweep: Sweep) -> dict[str, str]:
+    """The scores, and the distance where images tell their pixel size."""
+    return {m: name for m, name in COLUMNS.items() if m in SCORES or sweep.measured(m)}
+
+
+def _begun(sweep: Sweep) -> dict[Setting, list[Run]]:
+    """The settings with a finished run, and all runs of each."""
+    return {
+        setting: runs
+        for setting, runs in sweep.settings().items()
+        if any(run.result is not None for run in runs)
+    }
 
 
 def _lacking(runs: Sequence[Run]) -> str:
@@ -171,11 +191,15 @@ def _note(sweep: Sweep) -> str:
         count(sweep.folds, "fold"),
         count(len({run.seed for run in sweep.runs}), "seed"),
     )
+    distance = (
+        "HD95 is in mm and leaves out structures that were missed."
+        if sweep.measured("hd95_mm")
+        else "no HD95: the images do not tell their pixel size."
+    )
     return (
         f"Mean and standard deviation over {folds} and {seeds}. The value of a run is the mean "
         "over its test patients, that of a patient the mean over the classes but "
-        "background. S is specificity, P precision; HD95 is in mm and leaves out structures that "
-        "were missed."
+        f"background. S is specificity, P precision; {distance}"
     )
 
 
