@@ -1,4 +1,4 @@
-"""Writes docs/results.md from the raw files of the runs beside this script.
+"""Writes docs/results.md from the raw files of sweeps and runs beside this script.
 
 Usage: python docs/results/make.py
 """
@@ -10,22 +10,59 @@ from pathlib import Path
 
 import yaml
 
+from tfadvseg.report.sweep import read_sweep
+from tfadvseg.report.sweep_report import Analysis
+from tfadvseg.report.table import Cell, Table
+
 HERE = Path(__file__).parent
 
-INTRODUCTION = """# Results on real images
+INTRODUCTION = """# Results
 
-Everything below the line is written by `python docs/results/make.py` from the raw files of each
-run in `docs/results/<run>/` (`metrics.json`, `history.csv`, `config.yaml`, `split.json`,
-`environment.json`). The runs themselves are made by `docs/results/run.sh DATA`, where `DATA` holds
-the data folders `acdc/`, `chd_cta/`, `cta_unlabelled/` and `brain_mni/`; the exact command of each
-run stands with its table. Dice and MIOU are macro means over the foreground classes, pooled over
-the pixels of all test cases, on the original grid. Validation figures are those of the chosen
-model.
-
-One run each, few patients: a difference of a few points between two rows is no evidence.
-Runs of `run.sh` whose files are not here yet have no row.
+Everything below the line is written by `python docs/results/make.py` from raw files: for each
+cross-validation `docs/results/sweeps/NAME/` (`plan.json` and, a run, `metrics.json` and
+`history.csv`), for each single run `docs/results/RUN/`. `docs/results/run.sh` made them; the exact
+commands stand with the tables. What is not finished yet is said to be so, or has no row.
 
 ---
+"""
+
+SWEEPS = {
+    "acdc": """## ACDC: 5, 10, 35 and 70 labelled patients
+
+Cardiac MRI: right ventricle (class 1), myocardium (2), left ventricle (3). 20 patients test, 10
+validate, by the split of `cases.csv`; the labelled ones of the other 70 are drawn by the seed, 1/14
+of them is 5 patients, 1/7 is 10. The others keep their images. Data: the ACDC challenge (Bernard
+et al., IEEE TMI 2018).
+
+    tfadvseg crossval examples/acdc_small.yaml --data DATA/acdc --out runs/acdc \\
+        --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3
+""",
+    "phantom": """## The generated phantom
+
+Drawn chest CT angiography, which anybody can make again: five folds of 20 patients.
+
+    tfadvseg data phantom phantom --patients 20 --size 64
+    tfadvseg crossval examples/phantom.yaml --data phantom --out runs/phantom \\
+        --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=300
+""",
+    "chd_cta": """## CT angiography: leave one patient out
+
+The paper's own task, on 36 slices of 7 children with congenital heart disease. Class 1 is the
+aorta, 2 the pulmonary artery. Recipe `paper` also sees 92 slices of 6 patients from other sources
+(adult, child, windowed differently) without masks; `supervised` and `adversarial` do not. So few
+slices demonstrate; they prove nothing.
+
+    tfadvseg crossval examples/chd_cta.yaml --data DATA/chd_cta --unlabelled DATA/cta_unlabelled \\
+        --out runs/chd_cta --folds 7 --label-fractions 1 --set image_size=128 \\
+        --set val_patients=1 --set test_patients=null --set steps=600
+""",
+}
+
+RUNS = """# Single runs
+
+Dice and MIOU are macro means over the foreground classes, pooled over the pixels of all test cases,
+on the original grid. Validation figures are those of the chosen model. One run each, few patients:
+a difference of a few points between two rows is no evidence.
 """
 
 ACDC = """## ACDC: 5 labelled patients of 70
@@ -73,13 +110,46 @@ COLUMNS = (
 
 def main() -> None:
     """Reads the runs and writes the page."""
-    runs = [read_run(path.parent) for path in sorted(HERE.glob("*/metrics.json"))]
     parts = [INTRODUCTION]
+    for name, title in SWEEPS.items():
+        if (HERE / "sweeps" / name).is_dir():
+            parts += [title, sweep(HERE / "sweeps" / name)]
+    parts.append(RUNS)
+    runs = [read_run(path.parent) for path in sorted(HERE.glob("*/metrics.json"))]
     for title, prefix in ((ACDC, "acdc"), (CHD, "chd_cta"), (BRAIN, "brain_mni")):
         chosen = [run for run in runs if run["name"].startswith(prefix)]
         if chosen:
             parts += [title, table(chosen), labelled(chosen), per_class(chosen), spread(chosen)]
     (HERE.parent / "results.md").write_text("\n".join(part for part in parts if part) + "\n")
+
+
+def sweep(folder: Path) -> str:
+    """What a sweep found, in sentences and tables."""
+    analysis = Analysis(read_sweep(folder))
+    done, planned = len(analysis.sweep.results()), len(analysis.sweep.trainings())
+    shown = ("table2", "table3", "class_dice", "recipes_dice", "labels_dice", "readings", "budget")
+    answers = [f"* **{one.lead}.** {one.detail}" for one in (*analysis.helped, *analysis.reached)]
+    tables = [markdown(analysis.tables[name]) for name in shown if name in analysis.tables]
+    steps = json.loads((folder / "plan.json").read_text())["settings"]["steps"]
+    far = f"{done} of {planned} runs of {steps} steps are finished."
+    return "\n".join([far, "", *answers, "", *tables])
+
+
+def markdown(table: Table) -> str:
+    """A table with what stands small below a number in brackets after it."""
+    rows = [
+        (f"*{row}*", *[""] * (len(table.columns) - 1)) if isinstance(row, str) else map(cell, row)
+        for row in (table.columns, *table.rows)
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(table.columns))
+    return "\n".join([f"{table.title}:", "", *lines, "", *([table.note, ""] if table.note else [])])
+
+
+def cell(one: Cell) -> str:
+    """The text of a cell."""
+    below = one.below if one.below.startswith("±") else f"({one.below})"
+    return f"{one.text} {below}" if one.below else one.text
 
 
 def read_run(folder: Path) -> dict:

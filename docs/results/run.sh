@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the runs behind docs/results.md. Usage: docs/results/run.sh DATA [NAME...]
-# DATA holds acdc/, chd_cta/, cta_unlabelled/ and brain_mni/ as data folders. Each run takes 4 to 20
+# Makes the sweeps and runs behind docs/results.md. Usage: docs/results/run.sh DATA [NAME...]
+# DATA holds acdc/, chd_cta/, cta_unlabelled/ and brain_mni/ as data folders. A run takes 1 to 20
 # minutes on two cores; a finished one is not repeated, an interrupted one goes on. The small files
-# of each run are copied beside this script.
+# of each are copied beside this script.
 set -euo pipefail
 data="$1"; shift
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -15,7 +15,21 @@ fit() { # NAME CONFIG OPTION...
   mkdir -p "$here/$name"
   cp "$run"/{config.yaml,split.json,history.csv,metrics.json,environment.json} "$here/$name"
 }
+crossval() { # NAME CONFIG OPTION...
+  local name="$1" config="$here/../../examples/$2" sweep="runs/results/sweeps/$1"; shift 2
+  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+  tfadvseg crossval "$config" --out "$sweep" "$@" || true # what failed is in failures.json
+  python "$here/keep.py" "$sweep" "$name"
+}
 wanted=("$@")
+crossval acdc acdc_small.yaml --data "$data/acdc" \
+  --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3
+[ -d runs/results/phantom ] || tfadvseg data phantom runs/results/phantom --patients 20 --size 64
+crossval phantom phantom.yaml --data runs/results/phantom \
+  --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=300
+crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
+  --folds 7 --label-fractions 1 --set image_size=128 --set val_patients=1 \
+  --set test_patients=null --set steps=600
 for norm in batch instance; do
   for seed in 0 1; do
     for recipe in supervised adversarial paper; do
