@@ -90,8 +90,8 @@ def test_unlabelled_images_of_held_out_patients_count_for_nothing(material, want
 
 
 def test_fractions_that_label_the_same_patients_are_trained_once(material, wanted):
-    with pytest.warns(DataWarning, match="fractions 1/4 and 1/8 label the same patients"):
-        plan = make_plan(material(patients=5), wanted(folds=5, fractions="1/4,1/8"))
+    with pytest.warns(DataWarning, match="fractions 1/4 and 1/5 label the same patients"):
+        plan = make_plan(material(patients=5), wanted(folds=5, fractions="1/4,1/5"))
     assert len(plan.trainings) == 5 * 3 and len(plan.runs) == 5 * 6
 
 
@@ -103,6 +103,14 @@ def test_patients_with_the_same_pictures_stay_together(material, wanted):
         assert sum({"p8", "twin"} <= set(part) for part in (fold.test, fold.val, fold.train)) == 1
     for run in plan.runs:
         assert ("p8" in run.labelled) is ("twin" in run.labelled)
+
+
+def test_a_fraction_of_less_than_half_a_patient_is_refused(material, wanted):
+    few = material(patients=5)  # 5 folds: 3 of them train
+    with pytest.raises(InputError, match=r"1/8, 1/7 of the 3 training .*at least 1/6"):
+        make_plan(few, wanted(folds=5, fractions="1,1/8,1/7"))
+    plan = make_plan(few, wanted(folds=5, fractions="1,1/6"))
+    assert {len(run.labelled) for run in plan.runs if run.fraction == "1/6"} == {1}
 
 
 def test_a_class_that_a_training_fold_lacks_is_refused(material, wanted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from tfadvseg.config import MODELS, RECIPES, Config
@@ -32,6 +33,7 @@ def make_plan(material: Material, wanted: Wanted) -> Plan:
     config, images = material.config, material.images
     folds = (material.given,) if material.given else _folds(material, wanted.folds)
     _check_classes(folds, material)
+    _check_fractions(folds, material, wanted.fractions)
     _warn_of_settings(config, bool(material.given))
     wanted = Wanted(
         wanted.folds,
@@ -130,6 +132,21 @@ def _check_classes(folds: tuple[Fold, ...], material: Material) -> None:
                 f"{len(owners)} of {len(classes_of)} patients show: {some(sorted(owners))}; label "
                 "it in more patients, take more folds, or set val_patients to less"
             )
+
+
+def _check_fractions(
+    folds: tuple[Fold, ...], material: Material, fractions: Iterable[Fraction]
+) -> None:
+    """Refuses a fraction that is nearer to no patient than to one: its name would mislead."""
+    fewest = min(len(material.classes_of.keys() & set(fold.train)) for fold in folds)
+    least = Fraction(1, 2 * fewest)
+    small = sorted(fraction for fraction in fractions if fraction < least)
+    if small:
+        raise InputError(
+            f"--label-fractions: {some([str(fraction) for fraction in small])} of the {fewest} "
+            f"training patients of a fold is no patient; take fractions of at least {least}, or "
+            "data of more patients"
+        )
 
 
 def _warn_of_subsets(runs: tuple[Run, ...], folds: tuple[Fold, ...], material: Material) -> None:
