@@ -12,5 +12,9 @@ class TrainingError(RuntimeError):
     """Training cannot go on, and what was saved before is safe (exit status 1)."""
 
 
+class ExportError(RuntimeError):
+    """An exported model is not what the run is, and was not left behind (exit status 1)."""
+
+
 class DataWarning(UserWarning):
     """Something in the data that is allowed, but that a careful user wants to know."""

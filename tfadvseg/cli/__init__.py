@@ -12,10 +12,11 @@ from tfadvseg import __version__
 from tfadvseg.cli.crossval import crossval
 from tfadvseg.cli.data import data
 from tfadvseg.cli.evaluate import evaluate
+from tfadvseg.cli.export import export
 from tfadvseg.cli.fit import fit
 from tfadvseg.cli.predict import predict
 from tfadvseg.cli.report import report
-from tfadvseg.errors import DataWarning, InputError, TrainingError
+from tfadvseg.errors import DataWarning, ExportError, InputError, TrainingError
 
 
 class Commands(click.Group):
@@ -31,7 +32,7 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params["debug"]:
                 raise
-            expected = isinstance(error, InputError | TrainingError)
+            expected = isinstance(error, InputError | TrainingError | ExportError)
             text = str(error) if expected else f"{type(error).__name__}: {error}"
             hint = "" if expected else " (tfadvseg --debug ... shows where)"
             click.echo(f"Error: {' '.join(text.split())[:600]}{hint}", err=True)
@@ -73,5 +74,5 @@ def _show_own_warnings(*, libraries_too: bool) -> None:
     warnings.showwarning = show
 
 
-for command in (fit, evaluate, crossval, report, predict, data):
+for command in (fit, evaluate, crossval, report, predict, export, data):
     main.add_command(command)

@@ -48,18 +48,22 @@ class Preprocessing:
         window = config.window or DEFAULT_WINDOW
         return cls(config.size(), config.crop_size(), window, config.pixel_size())
 
-    def images(self, images: tf.Tensor, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
+    def images(
+        self, images: tf.Tensor, spacing: Any = (1.0, 1.0), given: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Normalises and samples slices.
 
         Args:
             images: (N, H, W, K) float32 stored values.
             spacing: (2,) height and width of their pixels in mm; counts with `spacing_mm` only.
+            given: (N, 2) values that become 0 and 1, instead of what `window` says; it still
+                decides where the two are equal.
 
         Returns:
             (N, size[0], size[1], K) float32 in [0, 1], 0 outside the slice.
         """
         axes = self._axes(tf.shape(images)[1:3], spacing)
-        images = rescale(images, _visible(images, axes, self.size), self.window)
+        images = rescale(images, _visible(images, axes, self.size), self.window, given)
         rows, columns = (
             interpolation(tf.shape(images)[1 + i], self.size[i], *axes[i]) for i in (0, 1)
         )
@@ -119,13 +123,16 @@ def batches(slices: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
         yield slices[start : start + step]
 
 
-def rescale(images: tf.Tensor, visible: tf.Tensor, window: Window) -> tf.Tensor:
+def rescale(
+    images: tf.Tensor, visible: tf.Tensor, window: Window, given: tf.Tensor | None = None
+) -> tf.Tensor:
     """Maps stored values to [0, 1]; what lies beyond the window's values is clipped.
 
     Args:
         images: (N, H, W, K) float32.
         visible: the part of them that the network sees; each sets its own percentiles.
         window: see `windows.limits`.
+        given: (N, 2) the two values for each image, where they differ.
     """
     rule = limits(window)
     if rule == "minmax":
@@ -135,6 +142,10 @@ def rescale(images: tf.Tensor, visible: tf.Tensor, window: Window) -> tf.Tensor:
         low, high = _percentiles(visible)
     else:
         low, high = (tf.constant(float(value)) for value in rule)
+    if given is not None:
+        ends = given[:, tf.newaxis, tf.newaxis, tf.newaxis]
+        differ = ends[..., 0] < ends[..., 1]
+        low, high = tf.where(differ, ends[..., 0], low), tf.where(differ, ends[..., 1], high)
     return tf.clip_by_value(tf.math.divide_no_nan(images - low, high - low), 0.0, 1.0)
 
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 from tfadvseg.config import Config
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image
-from tfadvseg.data.preprocess import Preprocessing, batches
+from tfadvseg.data.preprocess import batches
 from tfadvseg.errors import InputError
+from tfadvseg.inference.chain import Chain, mask_of
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
 
@@ -46,7 +47,7 @@ class Predictor:
     def __init__(self, model: AdversarialSegmenter, config: Config):
         self.config = config
         self.model = model
-        self.preprocessing = Preprocessing.from_config(config)
+        self.chain = Chain(model, config)
         slices = tf.TensorSpec((None, None, None, config.channels), tf.float32)
         self._predict = tf.function(
             self._graph, input_signature=[slices, tf.TensorSpec((2,), tf.float32)]
@@ -87,7 +88,7 @@ class Predictor:
         Raises:
             InputError: if they have other channels than in training, or no pixel size.
         """
-        self._check(slices.shape[-1], spacing_mm is not None)
+        self.check_slices(slices.shape[-1], spacing_mm is not None)
         masks, probabilities, confidence = self._predict(
             slices.astype(np.float32), np.array(spacing_mm or (1, 1), np.float32)
         )
@@ -134,9 +135,10 @@ class Predictor:
             InputError: if it has other channels than the training images had, or if the model
                 wants a pixel size and the image has none.
         """
-        self._check(image.voxels.shape[-1], image.geometry is not None)
+        self.check_slices(image.voxels.shape[-1], image.geometry is not None)
 
-    def _check(self, channels: int, has_spacing: bool) -> None:
+    def check_slices(self, channels: int, has_spacing: bool) -> None:
+        """The same for slices of so many channels, with or without a pixel size."""
         if channels != self.config.channels:
             raise InputError(
                 f"expected an image with {self.config.channels} channel(s) as in training, "
@@ -151,19 +153,10 @@ class Predictor:
     def _graph(
         self, slices: tf.Tensor, spacing: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Normalise, sample, segment, judge, and sample back."""
         shape = tf.shape(slices)[1:3]
-        batch = self.preprocessing.images(slices, spacing)
-        seen = tf.nn.softmax(self.model(batch, training=False))
-        probabilities = self.preprocessing.restore(seen, shape, spacing)
-        # Outside the window nothing was seen: background.
-        background = 1 - tf.reduce_sum(probabilities, axis=-1, keepdims=True)
-        probabilities = tf.concat(
-            [probabilities[..., :1] + background, probabilities[..., 1:]], axis=-1
-        )
-        masks = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
-        discriminator = self.model.discriminator
-        if discriminator is None:
-            return masks, probabilities, tf.zeros((0, 0, 0, 1))
-        confidence = tf.sigmoid(discriminator(seen, training=False))
-        return masks, probabilities, self.preprocessing.restore(confidence, shape, spacing)
+        seen, confidence = self.chain.judge(self.chain.prepare(slices, spacing))
+        probabilities = self.chain.restore_probabilities(seen, shape, spacing)
+        if confidence is None:
+            return mask_of(probabilities), probabilities, tf.zeros((0, 0, 0, 1))
+        restored = self.chain.restore(confidence, shape, spacing)
+        return mask_of(probabilities), probabilities, restored

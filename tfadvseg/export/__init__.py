@@ -1,0 +1,1 @@
+"""From a run to models that are served without this package."""
