@@ -39,11 +39,12 @@ et al., IEEE TMI 2018).
 """,
     "phantom": """## The generated phantom
 
-Drawn chest CT angiography, which anybody can make again: five folds of 20 patients.
+Drawn chest CT angiography, which anybody can make again: three folds of 20 patients.
 
     tfadvseg data phantom phantom --patients 20 --size 64
     tfadvseg crossval examples/phantom.yaml --data phantom --out runs/phantom \\
-        --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=300
+        --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \\
+        --set batch_size=4 --set unlabelled_batch_size=4
 """,
     "chd_cta": """## CT angiography: leave one patient out
 

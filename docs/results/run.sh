@@ -26,7 +26,8 @@ crossval acdc acdc_small.yaml --data "$data/acdc" \
   --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3
 [ -d runs/results/phantom ] || tfadvseg data phantom runs/results/phantom --patients 20 --size 64
 crossval phantom phantom.yaml --data runs/results/phantom \
-  --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=300
+  --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \
+  --set batch_size=4 --set unlabelled_batch_size=4
 crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
   --folds 7 --label-fractions 1 --set image_size=128 --set val_patients=1 \
   --set test_patients=null --set steps=600
