@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,34 +18,63 @@ def export() -> None:
     """Turn a run into a model that other programs serve."""
 
 
-@export.command()
-@RUN
-@click.option(
+OUT = click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path),
     help="Folder of the model's versions, such as saved_models/heart; its name is the model's.",
 )
-@CHECKPOINT
-@click.option("--confidence", is_flag=True, help="Also answer with the discriminator's confidence.")
-@click.option(
+CONFIDENCE = click.option(
+    "--confidence", is_flag=True, help="Also answer with the discriminator's confidence."
+)
+DATA = click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Folder with images to check the export with, if the run's own is not there.",
 )
-def savedmodel(run: Path, out: Path, checkpoint: str, confidence: bool, data: Path | None) -> None:
+
+
+@export.command()
+@RUN
+@OUT
+@CHECKPOINT
+@CONFIDENCE
+@DATA
+def savedmodel(run: Path, out: Path, **options: Any) -> None:
     """Write RUN as the next version of a SavedModel, for TensorFlow Serving.
 
     It takes images as they are and answers with masks on their grid. Before it is left behind, a
     fresh process compares it with RUN on real images.
     """
     RunFolder(run).read_config()
-    console = terminal()
     with quiet_tensorflow():
         from tfadvseg.export.saved_model import export_saved_model
+    card = Path("assets.extra") / "model_card.md"
+    _export(partial(export_saved_model, run, out, **options), card)
+
+
+@export.command()
+@RUN
+@OUT
+@CHECKPOINT
+@CONFIDENCE
+@click.option("--fp16", is_flag=True, help="Let the networks compute with 16 bits.")
+@DATA
+def onnx(run: Path, out: Path, **options: Any) -> None:
+    """Write RUN as the next version of an ONNX model: OUT/<version>/model.onnx.
+
+    It takes images as they are and answers with probabilities and masks on their grid. Before it
+    is left behind, ONNX Runtime's answers are compared with RUN's on real images.
+    """
+    RunFolder(run).read_config()
+    with quiet_tensorflow():
+        from tfadvseg.export.onnx_model import export_onnx
+    _export(partial(export_onnx, run, out, **options), Path("model_card.md"))
+
+
+def _export(make: Callable[[], tuple[Path, Any]], card: Path) -> None:
+    console = terminal()
     with console.status("Exporting and comparing"):
-        version, parity = export_saved_model(
-            run, out, checkpoint=checkpoint, confidence=confidence, data=data
-        )
+        version, parity = make()
     console.print(f"Compared with the run: {parity}.")
-    console.print(f"Wrote {version} (model card: {version / 'assets.extra' / 'model_card.md'})")
+    console.print(f"Wrote {version} (model card: {version / card})")

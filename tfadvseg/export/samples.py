@@ -12,6 +12,7 @@ from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import DataWarning, InputError
+from tfadvseg.inference import Predictor
 from tfadvseg.run_folder import RunFolder
 
 MOST_SAMPLES = 6
@@ -28,6 +29,32 @@ class Sample:
 
     voxels: np.ndarray
     pixel_mm: tuple[float, float] | None
+
+
+def load_for_export(
+    run: Path, checkpoint: str, *, confidence: bool, data: Path | None
+) -> tuple[Predictor, list[Sample]]:
+    """Loads the model of a run, and real slices to try its export with.
+
+    Args:
+        run: the run folder.
+        checkpoint: `best` or `last`.
+        confidence: whether D's confidence is wanted.
+        data: another data folder; None for the run's own.
+
+    Raises:
+        InputError: if something of it is missing, or the slices do not fit the model.
+    """
+    samples = sample_slices(run, data)
+    predictor = Predictor.load(run, checkpoint)
+    if confidence and not predictor.has_confidence:
+        raise InputError(
+            f"--confidence: {run} was trained with recipe supervised and has no discriminator; "
+            "drop the option, or export a run of another recipe"
+        )
+    for sample in samples:
+        predictor.check_slices(sample.voxels.shape[-1], sample.pixel_mm is not None)
+    return predictor, samples
 
 
 def sample_slices(run: Path, data: Path | None = None) -> list[Sample]:

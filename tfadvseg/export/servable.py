@@ -67,7 +67,7 @@ class Servable(tf.Module):
     ) -> Tensors:
         """Slices of one size to probabilities, masks and confidence on their own grid."""
         if spacing_mm is None:
-            return self._predict(images, (1.0, 1.0), window)
+            return self.slices(images, window=window)
         if window is None:
             window = tf.zeros((tf.shape(images)[0], 2))
         answers = {
@@ -78,10 +78,23 @@ class Servable(tf.Module):
 
         def one(parts: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> Tensors:
             image, spacing, limits = parts
-            found = self._predict(image[tf.newaxis], spacing, limits[tf.newaxis])
+            found = self.slices(image[tf.newaxis], spacing, limits[tf.newaxis])
             return {name: value[0] for name, value in found.items()}
 
         return tf.map_fn(one, (images, spacing_mm, window), fn_output_signature=answers)
+
+    def slices(
+        self, images: tf.Tensor, spacing: Any = (1.0, 1.0), window: tf.Tensor | None = None
+    ) -> Tensors:
+        """The same for slices of one pixel size (2,)."""
+        shape = tf.shape(images)[1:3]
+        grid = self.chain.prepare(images, spacing, window)
+        seen, confidence = self.chain.judge(grid, confidence=self.confidence)
+        probabilities = self.chain.restore_probabilities(seen, shape, spacing)
+        answers = {"probabilities": probabilities, "mask": mask_of(probabilities)}
+        if confidence is not None:
+            answers["confidence"] = self.chain.restore(confidence, shape, spacing)[..., 0]
+        return answers
 
     def raw(
         self,
@@ -124,16 +137,6 @@ class Servable(tf.Module):
         answers = {"mask_bytes": _encoded(mask, probabilities, shapes, spacings)}
         if confidence is not None:
             answers["confidence_bytes"] = _encoded(trust, confidence, shapes, spacings)
-        return answers
-
-    def _predict(self, images: tf.Tensor, spacing: Any, window: tf.Tensor | None) -> Tensors:
-        shape = tf.shape(images)[1:3]
-        grid = self.chain.prepare(images, spacing, window)
-        seen, confidence = self.chain.judge(grid, confidence=self.confidence)
-        probabilities = self.chain.restore_probabilities(seen, shape, spacing)
-        answers = {"probabilities": probabilities, "mask": mask_of(probabilities)}
-        if confidence is not None:
-            answers["confidence"] = self.chain.restore(confidence, shape, spacing)[..., 0]
         return answers
 
     def _concrete(self, function: Callable[..., Tensors], inputs: dict[str, Any]) -> Any:

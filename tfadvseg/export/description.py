@@ -1,0 +1,66 @@
+"""What an exported model says of itself: `model.json` for programs, a card for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfadvseg import __version__
+from tfadvseg.config import Config
+from tfadvseg.export.model_card import model_card
+from tfadvseg.export.parity import Parity
+from tfadvseg.run_folder import RunFolder
+
+# Of the run's configuration only what says how images are seen: the rest names data and patients.
+SETTINGS = ("model", "recipe", "image_size", "crop", "window", "spacing_mm", "slice_axis")
+
+
+def describe(
+    run: Path, checkpoint: str, config: Config, signatures: Mapping[str, Any], parity: Parity
+) -> dict[str, Any]:
+    """The content of `model.json`.
+
+    Args:
+        run: the run folder.
+        checkpoint: which of its models.
+        config: of the run.
+        signatures: `inputs` and `outputs` of each by name, with `dtype` and `shape`.
+        parity: how near the export is to the run.
+    """
+    return {
+        "tfadvseg": __version__,
+        "tensorflow": tf.__version__,
+        "run": run.resolve().name,
+        "checkpoint": checkpoint,
+        "classes": list(config.classes or ()),
+        "channels": config.channels,
+        "settings": {name: getattr(config, name) for name in SETTINGS},
+        "signatures": signatures,
+        "parity": {
+            "calls": parity.calls,
+            "largest_difference": parity.difference,
+            "differing_mask_pixels": parity.pixels,
+            "mask_pixels": parity.of,
+        },
+    }
+
+
+def write_description(
+    folder: Path, run: Path, name: str, version: int, about: Mapping[str, Any]
+) -> None:
+    """Writes `model.json` and `model_card.md`.
+
+    Args:
+        folder: where.
+        run: the run folder.
+        name: of the model.
+        version: its number.
+        about: from `describe`.
+    """
+    (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    card = model_card(name, version, RunFolder(run), about)
+    (folder / "model_card.md").write_text(card, encoding="utf-8")
