@@ -41,7 +41,7 @@ DATA = click.option(
 @CONFIDENCE
 @DATA
 def savedmodel(run: Path, out: Path, **options: Any) -> None:
-    """Write RUN as the next version of a SavedModel, for TensorFlow Serving.
+    """Write RUN as a SavedModel for TensorFlow Serving: OUT/<version>/.
 
     It takes images as they are and answers with masks on their grid. Before it is left behind, a
     fresh process compares it with RUN on real images.
@@ -61,7 +61,7 @@ def savedmodel(run: Path, out: Path, **options: Any) -> None:
 @click.option("--fp16", is_flag=True, help="Let the networks compute with 16 bits.")
 @DATA
 def onnx(run: Path, out: Path, **options: Any) -> None:
-    """Write RUN as the next version of an ONNX model: OUT/<version>/model.onnx.
+    """Write RUN as an ONNX model: OUT/<version>/model.onnx.
 
     It takes images as they are and answers with probabilities and masks on their grid. Before it
     is left behind, ONNX Runtime's answers are compared with RUN's on real images.
