@@ -89,5 +89,5 @@ $(OLDEST_VENV)/.installed: $(PACKAGING) constraints-oldest.txt
 	echo "Installing tfadvseg's oldest dependencies into $(OLDEST_VENV) with $$python: a minute or two ..."; \
 	"$$python" -m venv --clear $(OLDEST_VENV)
 	@$(OLDEST_VENV)/bin/python $(PIP_MEND)
-	@$(OLDEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable . pytest
+	@$(OLDEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable '.[serve]' pytest
 	@touch $@

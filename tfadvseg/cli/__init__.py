@@ -16,6 +16,7 @@ from tfadvseg.cli.export import export
 from tfadvseg.cli.fit import fit
 from tfadvseg.cli.predict import predict
 from tfadvseg.cli.report import report
+from tfadvseg.cli.serve import serve
 from tfadvseg.errors import DataWarning, ExportError, InputError, TrainingError
 
 
@@ -74,5 +75,5 @@ def _show_own_warnings(*, libraries_too: bool) -> None:
     warnings.showwarning = show
 
 
-for command in (fit, evaluate, crossval, report, predict, export, data):
+for command in (fit, evaluate, crossval, report, predict, export, serve, data):
     main.add_command(command)

@@ -23,31 +23,41 @@ class Unsound(Exception):
     """What is wrong with a file, in words that go on from its name."""
 
 
-def check_png(content: bytes) -> None:
-    """Walks a PNG's chunks (length, type, data, checksum) to the last one."""
-    start = 8
+def check_png(content: bytes) -> tuple[int, int]:
+    """Walks a PNG's chunks (length, type, data, checksum) to the last one.
+
+    Returns:
+        Width and height.
+    """
+    start, sides = 8, (0, 0)
     while start + 12 <= len(content):
         end = start + 8 + int.from_bytes(content[start : start + 4], "big")
         checksum = int.from_bytes(content[end : end + 4], "big")
         if zlib.crc32(content[start + 4 : end]) != checksum:
             break
         if content[start + 4 : start + 8] == b"IHDR":
-            _check_sides(content, *struct.unpack_from(">II", content, start + 8))
+            sides = struct.unpack_from(">II", content, start + 8)
+            _check_sides(content, *sides)
         if content[start + 4 : start + 8] == b"IEND":
-            return
+            return sides
         start = end + 4
     raise Unsound(f"truncated or damaged ({len(content)} bytes)")
 
 
-def check_jpeg(content: bytes) -> None:
-    """Walks a JPEG's segments to the one with its sides, and looks for its end."""
+def check_jpeg(content: bytes) -> tuple[int, int]:
+    """Walks a JPEG's segments to the one with its sides, and looks for its end.
+
+    Returns:
+        Height and width.
+    """
     start = 2
     while start + 9 <= len(content) and content[start] == 0xFF:
         marker, (length,) = content[start + 1], struct.unpack_from(">H", content, start + 2)
         if 0xC0 <= marker <= 0xCF and marker not in _JPEG_NO_FRAME:
-            _check_sides(content, *struct.unpack_from(">HH", content, start + 5))
+            sides = struct.unpack_from(">HH", content, start + 5)
+            _check_sides(content, *sides)
             if _JPEG_END in content[-4096:]:
-                return
+                return sides
             break
         start += 2 + length
     raise Unsound(f"truncated or damaged ({len(content)} bytes)")

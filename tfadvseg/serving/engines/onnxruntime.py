@@ -1,0 +1,45 @@
+"""ONNX models in ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import tensorflow as tf
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
+from tfadvseg.serving.status import invalid
+
+_DTYPES = {"float": tf.float32, "double": tf.float64, "float16": tf.float16}
+
+
+def load(folder: Path) -> Signatures:
+    """Loads `model.onnx` as the signature `serving_default`."""
+    session = onnxruntime.InferenceSession(
+        folder / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    outputs = _specs(session.get_outputs())
+
+    def call(arrays: Arrays) -> Arrays:
+        try:
+            return dict(zip(outputs, session.run(list(outputs), arrays), strict=True))
+        except InvalidArgument as error:
+            raise invalid("refused by the graph", str(error).partition("\n")[0]) from error
+
+    return {"serving_default": Signature(_specs(session.get_inputs()), outputs, call)}
+
+
+def _specs(nodes: list[Any]) -> dict[str, tf.TensorSpec]:
+    return {node.name: tf.TensorSpec(_shape(node), _dtype(node), node.name) for node in nodes}
+
+
+def _shape(node: Any) -> list[int | None]:
+    return [side if isinstance(side, int) else None for side in node.shape]
+
+
+def _dtype(node: Any) -> tf.DType:
+    """From ONNX Runtime's `tensor(float)`."""
+    name = node.type.removeprefix("tensor(").removesuffix(")")
+    return _DTYPES.get(name) or tf.as_dtype(name)

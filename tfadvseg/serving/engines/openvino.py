@@ -1,0 +1,43 @@
+"""OpenVINO models on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import openvino
+import tensorflow as tf
+
+from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
+
+
+def load(folder: Path, precision: str = "f32") -> Signatures:
+    """Loads `model.xml` as the signature `serving_default`.
+
+    Args:
+        folder: with the model's `.xml` and `.bin`.
+        precision: in which to compute. OpenVINO's own choice is bfloat16 where the CPU has it.
+    """
+    model = openvino.Core().compile_model(
+        folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": precision}
+    )
+    outputs = _specs(model.outputs)
+    local = threading.local()  # an infer request serves one thread at a time
+
+    def call(arrays: Arrays) -> Arrays:
+        if not hasattr(local, "request"):
+            local.request = model.create_infer_request()
+        results = local.request.infer(arrays)
+        return {name: results[index] for index, name in enumerate(outputs)}
+
+    return {"serving_default": Signature(_specs(model.inputs), outputs, call)}
+
+
+def _specs(ports: list[Any]) -> dict[str, tf.TensorSpec]:
+    return {port.any_name: _spec(port) for port in ports}
+
+
+def _spec(port: Any) -> tf.TensorSpec:
+    sides = [side.get_length() if side.is_static else None for side in port.partial_shape]
+    return tf.TensorSpec(sides, tf.as_dtype(port.element_type.to_dtype()), port.any_name)

@@ -1,0 +1,51 @@
+"""What an engine makes of a model's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+Arrays = dict[str, np.ndarray]
+PREDICT = "tensorflow/serving/predict"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a model.
+
+    Attributes:
+        inputs: specs by name, whose own names are those in the graph.
+        outputs: likewise.
+        call: computes the outputs, in any thread.
+    """
+
+    inputs: Mapping[str, tf.TensorSpec]
+    outputs: Mapping[str, tf.TensorSpec]
+    call: Callable[[Arrays], Arrays]
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether all that goes in and comes out has a first axis of any size."""
+        specs = [*self.inputs.values(), *self.outputs.values()]
+        return all(spec.shape.rank and spec.shape[0] is None for spec in specs)
+
+    def definition(self) -> meta_graph_pb2.SignatureDef:
+        """The signature as clients of TensorFlow Serving read it."""
+        return meta_graph_pb2.SignatureDef(
+            inputs={name: _info(spec) for name, spec in self.inputs.items()},
+            outputs={name: _info(spec) for name, spec in self.outputs.items()},
+            method_name=PREDICT,
+        )
+
+
+Signatures = dict[str, Signature]
+
+
+def _info(spec: tf.TensorSpec) -> meta_graph_pb2.TensorInfo:
+    return meta_graph_pb2.TensorInfo(
+        name=spec.name, dtype=spec.dtype.as_datatype_enum, tensor_shape=spec.shape.as_proto()
+    )
