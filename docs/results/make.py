@@ -129,7 +129,9 @@ def sweep(folder: Path) -> str:
     analysis = Analysis(read_sweep(folder))
     done, planned = len(analysis.sweep.results()), len(analysis.sweep.trainings())
     shown = ("table2", "table3", "class_dice", "recipes_dice", "labels_dice", "readings", "budget")
-    answers = [f"* **{one.lead}.** {one.detail}" for one in (*analysis.helped, *analysis.reached)]
+    answers = [
+        f"* **{one.lead}.** {one.detail}".rstrip() for one in (*analysis.helped, *analysis.reached)
+    ]
     tables = [markdown(analysis.tables[name]) for name in shown if name in analysis.tables]
     steps = json.loads((folder / "plan.json").read_text())["settings"]["steps"]
     far = f"{done} of {planned} runs of {steps} steps are finished."

@@ -49,7 +49,7 @@ def test_a_sweep(sweep):
     output = call("report", sweep)
     assert "0 of 1 runs are finished" in output and "Not begun (1): fold0_1-2_paper" in output
     assert "Wrote" in output
-    for name in ("report.html", "results.csv", "results.json", "tables/table3.tex"):
+    for name in ("report.html", "results.csv", "results.json", "tables/budget.tex"):
         assert (sweep / name).is_file(), name
 
 

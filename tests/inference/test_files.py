@@ -137,10 +137,12 @@ def test_a_wished_pixel_size_needs_and_uses_the_spacing(tmp_path, make_predictor
     coarse = np.kron(noise(1, 8, 8), np.ones((1, 4, 4), np.int16))
     fine = np.kron(coarse, np.ones((1, 2, 2), np.int16))
     seen = [
-        predictor.preprocessing.images(voxels[..., None].astype(np.float32), (mm, mm)).numpy()
+        predictor.chain.preprocessing.images(voxels[..., None].astype(np.float32), (mm, mm)).numpy()
         for voxels, mm in ((coarse, 2.0), (fine, 1.0))
     ]
-    other = predictor.preprocessing.images(fine[..., None].astype(np.float32), (2.0, 2.0)).numpy()
+    other = predictor.chain.preprocessing.images(
+        fine[..., None].astype(np.float32), (2.0, 2.0)
+    ).numpy()
     # The edges of the tissue are averaged over other pixels, so the two are not quite the same.
     assert np.abs(seen[0] - seen[1]).mean() < 0.1 < np.abs(seen[0] - other).mean()
     cv2.imwrite(str(tmp_path / "a.png"), fine[0].astype(np.uint8))
