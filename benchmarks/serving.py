@@ -35,7 +35,7 @@ from tfadvseg.inference.predictor import Predictor
 from tfadvseg.run_folder import write_text
 from tfadvseg.training import build_model
 
-BATCH = 16  # the server's --max-batch-size
+BATCH = 8  # the server's --max-batch-size
 REPEATS, WARM, ROUNDS = 30, 3, 6
 
 

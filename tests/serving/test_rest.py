@@ -113,7 +113,7 @@ def test_health_and_metrics(client):
     assert client.metric(":tensorflow:serving:request_count", **labels) == before + 1
     for name in ("request_latency", "runtime_latency", "batching_session:queuing_latency"):
         assert client.metric(f":tensorflow:serving:{name}_count", model_name="net") > 0
-    assert client.metric("tfadvseg_serving_version_available", version="1") == 1
+    assert client.metric("tfadvseg_serving_version_available", model_name="net") == 1
     assert client.http("GET", "/favicon.ico")[0] == 404
 
 

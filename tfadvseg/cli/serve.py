@@ -55,7 +55,7 @@ PORT = click.IntRange(0, 65535)
     "--poll", type=POSITIVE, default=2.0, show_default=True, help="Seconds between looks at DIR."
 )
 @click.option(
-    "--max-batch-size", type=click.IntRange(min=1), help="Images computed together at most; 16."
+    "--max-batch-size", type=click.IntRange(min=1), help="Images computed together at most; 8."
 )
 @click.option(
     "--batch-timeout-ms", type=click.FloatRange(min=0), help="Wait for others to join; 0."
@@ -225,7 +225,7 @@ def _batch_settings(
 ) -> dict[str, Any]:
     """Of the options, else of TensorFlow Serving's file, else the defaults."""
     given = read_batching_parameters(file) if file else {}
-    rows = max_batch_size or given.get("max_batch_size", 16)
+    rows = max_batch_size or given.get("max_batch_size", 8)
     waiting = given["max_enqueued_batches"] * rows if "max_enqueued_batches" in given else 256
     wait_ms = given.get("batch_timeout_micros", 0) / 1e3
     return {

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from tensorflow_serving.apis import (
@@ -25,6 +26,7 @@ from tfadvseg.serving.status import ServingError, invalid
 from tfadvseg.serving.tensors import check_names, from_proto, to_proto
 
 Context = Any  # grpc.aio.ServicerContext, which has no types
+PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 CALLS_BESIDE = 64  # of status, metadata and health, beside the waiting predictions
 
 
@@ -38,6 +40,8 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         record = self._service.record("GRPC", context.time_remaining())
         try:
             with self._service.recorded(record):
+                if request is None:
+                    raise invalid("wrong message", "the message is no PredictRequest")
                 record.receive(request.ByteSize())
                 query = Query(
                     _reference(request.model_spec),
@@ -102,9 +106,13 @@ def grpc_server(service: Service, most_waiting: int) -> tuple[grpc.aio.Server, A
             ("grpc.so_reuseport", 0),  # else two servers could share a port by mistake
         ],
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionServicer(service), server
+    predictions = PredictionServicer(service)
+    predict = grpc.unary_unary_rpc_method_handler(
+        predictions.Predict, _parse, predict_pb2.PredictResponse.SerializeToString
     )
+    handler = grpc.method_handlers_generic_handler(PREDICTION_SERVICE, {"Predict": predict})
+    server.add_generic_rpc_handlers((handler,))  # goes before the generated one
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelServicer(service.manager), server
     )
@@ -116,6 +124,14 @@ def grpc_server(service: Service, most_waiting: int) -> tuple[grpc.aio.Server, A
 def _reference(spec: ModelSpec) -> Reference:
     version = spec.version.value if spec.HasField("version") else None
     return Reference(spec.name, version, spec.version_label or None)
+
+
+def _parse(message: bytes) -> predict_pb2.PredictRequest | None:
+    """None for what is no request: gRPC itself would call that UNKNOWN, and log nothing."""
+    try:
+        return predict_pb2.PredictRequest.FromString(message)
+    except DecodeError:
+        return None
 
 
 def _decode(request: Any, specs: Any, most_bytes: int) -> Arrays:

@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2
 from tfadvseg.errors import InputError
 from tfadvseg.serving.batching import BatchLimits, Scheduler
 from tfadvseg.serving.engines import MODEL_FILES, loader
-from tfadvseg.serving.grpc_api import grpc_server
+from tfadvseg.serving.grpc_api import PREDICTION_SERVICE, grpc_server
 from tfadvseg.serving.manager import Manager
 from tfadvseg.serving.metrics import Metrics
 from tfadvseg.serving.rest_api import RestApi
@@ -28,7 +28,7 @@ from tfadvseg.serving.tls import Tls
 from tfadvseg.serving.versions import Policy
 
 log = logging.getLogger(__name__)
-SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+SERVICES = ("", PREDICTION_SERVICE, "tensorflow.serving.ModelService")
 IDLE = 75.0  # seconds between two requests over one connection
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -77,6 +77,7 @@ class Server:
         metrics, engine = Metrics(), options.engine
         load = loader(engine, options.precision)
         self._options, self._stopping = options, asyncio.Event()
+        self._host = f"[{options.host}]" if ":" in options.host else options.host  # IPv6
         self._ssl = None if options.tls is None else options.tls.context()
         self._manager = Manager(options.folder, MODEL_FILES[engine], load, options.policy, metrics)
         self._scheduler = Scheduler(options.batches, metrics)
@@ -131,7 +132,7 @@ class Server:
 
     async def _watch(self, tell: Callable[[str], None], port: int, rest_port: int) -> None:
         await self._manager.look(at_once=True)
-        names, host = ", ".join(self._manager.names()), self._options.host
+        names, host = ", ".join(self._manager.names()), self._host
         scheme = "https" if self._options.tls else "http"
         tell(f"Serving {names} at {host}:{port} (gRPC) and {scheme}://{host}:{rest_port} (REST)")
         server = self._runner.server
@@ -154,7 +155,7 @@ class Server:
             await self._health.set(name, states.SERVING if ready else states.NOT_SERVING)
 
     def _listen_grpc(self) -> int:
-        tls, address = self._options.tls, f"{self._options.host}:{self._options.port}"
+        tls, address = self._options.tls, f"{self._host}:{self._options.port}"
         try:
             if tls is not None:
                 return self._grpc.add_secure_port(address, tls.credentials())
@@ -169,7 +170,7 @@ class Server:
         try:
             await site.start()
         except OSError as error:
-            raise _taken("--rest-port", f"{host}:{port}") from error
+            raise _taken("--rest-port", f"{self._host}:{port}") from error
         return self._runner.addresses[0][1]
 
     async def _end(self) -> None:

@@ -13,7 +13,6 @@ from tfadvseg.serving.engines.signature import Arrays
 from tfadvseg.serving.status import invalid
 
 _TYPES = {number: name for name, number in types_pb2.DataType.items()}
-_POINTER = 8  # bytes of a string's place in an array
 
 
 def check_names(given: Collection[str], specs: Mapping[str, tf.TensorSpec]) -> None:
@@ -85,10 +84,13 @@ def from_proto(
             "wrong dtype", f"input {name}: expected {spec.dtype.name}, received {received}"
         )
     sides = [dim.size for dim in proto.tensor_shape.dim]
-    item = _POINTER if spec.dtype == tf.string else spec.dtype.size
     sound = not proto.tensor_shape.unknown_rank and min(sides, default=0) >= 0
-    if not sound or math.prod(sides) * item > most_bytes:
-        raise invalid("wrong shape", f"input {name}: its shape is unknown, negative or too large")
+    if spec.dtype == tf.string:
+        sound = sound and len(proto.string_val) == math.prod(sides)
+    if not sound or math.prod(sides) * spec.dtype.size > most_bytes:
+        raise invalid(
+            "wrong shape", f"input {name}: its shape is unknown, negative, too large or not filled"
+        )
     try:
         return tf.make_ndarray(proto)
     except (TypeError, ValueError, IndexError) as error:
