@@ -12,7 +12,7 @@ from tfadvseg.data.image import Image
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
 from tfadvseg.training import Round, build_model, fit, rounds

@@ -21,7 +21,7 @@ from tfadvseg.data.pipeline import Pool, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter, AttentionUNet, Discriminator, UNet
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare

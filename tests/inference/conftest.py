@@ -3,7 +3,7 @@
 import pytest
 
 from tfadvseg.config import Config
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.run_folder import RunFolder, write_text
 from tfadvseg.training import build_model
 

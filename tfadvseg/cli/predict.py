@@ -50,7 +50,8 @@ def predict(
             "drop the option, or use a run of another recipe"
         )
     with quiet_tensorflow():
-        from tfadvseg.inference import Predictor, files
+        from tfadvseg.inference import files
+        from tfadvseg.inference.predictor import Predictor
     from tfadvseg.progress import bar
     from tfadvseg.reporting import prediction_table
 

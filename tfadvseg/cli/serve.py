@@ -12,9 +12,9 @@ import click
 
 from tfadvseg.cli.options import quiet_tensorflow
 from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES
 from tfadvseg.serving import model_server
 from tfadvseg.serving.batching_file import read_batching_parameters
-from tfadvseg.serving.engines import MODEL_FILES
 from tfadvseg.serving.versions import Policy, Versions, find_models, no_model
 
 # What tensorflow_model_server has an equivalent of; with any other option, ours serves.

@@ -12,7 +12,7 @@ from tfadvseg.config import Config
 from tfadvseg.crossval.folder import SweepFolder
 from tfadvseg.crossval.plan import Plan, Run
 from tfadvseg.data.pipeline import Pool, training_stream
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.training import build_model, rounds
 

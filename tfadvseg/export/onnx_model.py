@@ -16,7 +16,7 @@ from tfadvseg.export.precision import half_precision
 from tfadvseg.export.samples import Sample, load_for_export
 from tfadvseg.export.servable import Servable
 from tfadvseg.export.versions import new_version
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 
 OPSET = 17
 

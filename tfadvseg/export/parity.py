@@ -17,7 +17,7 @@ from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError
 from tfadvseg.export import plain_client
 from tfadvseg.export.samples import Sample
-from tfadvseg.inference import Prediction, Predictor
+from tfadvseg.inference.predictor import Prediction, Predictor
 
 
 @dataclass(frozen=True)

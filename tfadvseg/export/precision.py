@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 
 

@@ -12,7 +12,7 @@ from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import DataWarning, InputError
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.run_folder import RunFolder
 
 MOST_SAMPLES = 6

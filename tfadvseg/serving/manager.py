@@ -13,7 +13,7 @@ from pathlib import Path
 from grpc import StatusCode
 
 from tfadvseg.errors import InputError
-from tfadvseg.serving.engines.signature import Signatures
+from tfadvseg.inference.engines.signature import Signatures
 from tfadvseg.serving.metrics import Metrics
 from tfadvseg.serving.servable import Servable, State
 from tfadvseg.serving.status import ServingError, invalid

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tfadvseg.serving.engines.signature import Signatures
+from tfadvseg.inference.engines.signature import Signatures
 from tfadvseg.serving.versions import Fingerprint
 
 

@@ -16,8 +16,8 @@ from aiohttp import web
 from grpc_health.v1 import health_pb2
 
 from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES, loader
 from tfadvseg.serving.batching import BatchLimits, Scheduler
-from tfadvseg.serving.engines import MODEL_FILES, loader
 from tfadvseg.serving.grpc_api import PREDICTION_SERVICE, grpc_server
 from tfadvseg.serving.manager import Manager
 from tfadvseg.serving.metrics import Metrics

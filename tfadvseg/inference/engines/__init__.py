@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tfadvseg.errors import InputError
 
 if TYPE_CHECKING:
-    from tfadvseg.serving.engines.signature import Signatures
+    from tfadvseg.inference.engines.signature import Signatures
 
 MODEL_FILES = {
     "tensorflow": "saved_model.pb",
@@ -42,7 +42,7 @@ def loader(engine: str, precision: str | None = None) -> Callable[[Path], Signat
             "it, or use --engine openvino"
         )
     try:
-        load = import_module(f"tfadvseg.serving.engines.{engine}").load
+        load = import_module(f"tfadvseg.inference.engines.{engine}").load
     except ModuleNotFoundError as error:
         raise InputError(
             f"--engine {engine} needs {error.name}, which is not installed; pip install "

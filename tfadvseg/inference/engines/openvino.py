@@ -9,7 +9,7 @@ from typing import Any
 import openvino
 import tensorflow as tf
 
-from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
+from tfadvseg.inference.engines.signature import Arrays, Signature, Signatures
 
 
 def load(folder: Path, precision: str = "f32") -> Signatures:

@@ -9,8 +9,13 @@ import onnxruntime
 import tensorflow as tf
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
-from tfadvseg.serving.status import invalid
+from tfadvseg.inference.engines.signature import (
+    INVALID_ARGUMENT,
+    Arrays,
+    GraphRefusal,
+    Signature,
+    Signatures,
+)
 
 _DTYPES = {"float": tf.float32, "double": tf.float64, "float16": tf.float16}
 
@@ -26,7 +31,7 @@ def load(folder: Path) -> Signatures:
         try:
             return dict(zip(outputs, session.run(list(outputs), arrays), strict=True))
         except InvalidArgument as error:
-            raise invalid("refused by the graph", str(error).partition("\n")[0]) from error
+            raise GraphRefusal(INVALID_ARGUMENT, str(error).partition("\n")[0]) from error
 
     return {"serving_default": Signature(_specs(session.get_inputs()), outputs, call)}
 

@@ -11,6 +11,20 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 Arrays = dict[str, np.ndarray]
 PREDICT = "tensorflow/serving/predict"
+INVALID_ARGUMENT = 3
+
+
+class GraphRefusal(Exception):
+    """A graph does not take what it was asked.
+
+    Args:
+        code: TensorFlow's, which are gRPC's status codes.
+        message: what it said.
+    """
+
+    def __init__(self, code: int, message: str):
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
