@@ -15,7 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tfadvseg.config import Config
 from tfadvseg.data.phantom import write_phantom
+from tfadvseg.preparation import prepare
+from tfadvseg.run_folder import RunFolder, write_text
+from tfadvseg.training import build_model
 
 TINY = {
     "base_filters": 4,
@@ -27,6 +31,12 @@ TINY = {
     "batch_size": 2,
     "unlabelled_batch_size": 2,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keeps the tests out of the cache of whoever runs them."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +57,22 @@ def shared_phantom(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared") / "phantom"
     write_phantom(folder, patients=4, slices=3, size=48, seed=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_run(shared_phantom, tiny, tmp_path_factory):
+    """A run folder whose networks were never trained: what they say is random but fixed."""
+
+    def make(data=shared_phantom, **settings):
+        config, split = prepare(Config(**{**tiny, "data": str(data), **settings}))
+        folder = RunFolder(tmp_path_factory.mktemp("runs") / "heart run")
+        folder.create()
+        write_text(folder.path / "config.yaml", config.to_yaml())
+        folder.write_json("split.json", split.to_json())
+        build_model(config).save(folder.path / "best.keras")
+        return folder.path
+
+    return make
 
 
 @pytest.fixture

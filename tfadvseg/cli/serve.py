@@ -12,7 +12,7 @@ import click
 
 from tfadvseg.cli.options import quiet_tensorflow
 from tfadvseg.errors import InputError
-from tfadvseg.inference.engines import MODEL_FILES
+from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
 from tfadvseg.serving import model_server
 from tfadvseg.serving.batching_file import read_batching_parameters
 from tfadvseg.serving.versions import Policy, Versions, find_models, no_model
@@ -44,9 +44,7 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     help="What computes.",
 )
-@click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16"]), help="Of engine openvino; f32."
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of engine openvino; f32.")
 @click.option(
     "--version", "versions", type=int, multiple=True, help="Serve this version, not the newest."
 )

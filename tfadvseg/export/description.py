@@ -13,14 +13,22 @@ from tfadvseg import __version__
 from tfadvseg.config import Config
 from tfadvseg.export.model_card import model_card
 from tfadvseg.export.parity import Parity
+from tfadvseg.inference.export_folder import DESCRIPTION
 from tfadvseg.run_folder import RunFolder
 
 # Of the run's configuration only what says how images are seen: the rest names data and patients.
 SETTINGS = ("model", "recipe", "image_size", "crop", "window", "spacing_mm", "slice_axis")
 
 
+Tensors = Mapping[str, Any]  # with dtype and shape, by name
+
+
 def describe(
-    run: Path, checkpoint: str, config: Config, signatures: Mapping[str, Any], parity: Parity
+    run: Path,
+    checkpoint: str,
+    config: Config,
+    signatures: Mapping[str, tuple[Tensors, Tensors]],
+    parity: Parity,
 ) -> dict[str, Any]:
     """The content of `model.json`.
 
@@ -28,7 +36,7 @@ def describe(
         run: the run folder.
         checkpoint: which of its models.
         config: of the run.
-        signatures: `inputs` and `outputs` of each by name, with `dtype` and `shape`.
+        signatures: inputs and outputs of each, by name.
         parity: how near the export is to the run.
     """
     return {
@@ -36,16 +44,21 @@ def describe(
         "tensorflow": tf.__version__,
         "run": run.resolve().name,
         "checkpoint": checkpoint,
+        **how_it_sees(config),
+        "signatures": {
+            name: {"inputs": _specs(inputs), "outputs": _specs(outputs)}
+            for name, (inputs, outputs) in signatures.items()
+        },
+        "parity": parity.to_json(),
+    }
+
+
+def how_it_sees(config: Config) -> dict[str, Any]:
+    """What `ExportedPredictor` has to know: classes, channels and settings."""
+    return {
         "classes": list(config.classes or ()),
         "channels": config.channels,
         "settings": {name: getattr(config, name) for name in SETTINGS},
-        "signatures": signatures,
-        "parity": {
-            "calls": parity.calls,
-            "largest_difference": parity.difference,
-            "differing_mask_pixels": parity.pixels,
-            "mask_pixels": parity.of,
-        },
     }
 
 
@@ -61,6 +74,13 @@ def write_description(
         version: its number.
         about: from `describe`.
     """
-    (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (folder / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     card = model_card(name, version, RunFolder(run), about)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
+
+
+def _specs(tensors: Tensors) -> dict[str, Any]:
+    return {
+        name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
+        for name, tensor in tensors.items()
+    }

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfadvseg.errors import InputError
 from tfadvseg.export.description import describe, write_description
-from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_function
+from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_predictor
 from tfadvseg.export.precision import half_precision
-from tfadvseg.export.samples import Sample, load_for_export
+from tfadvseg.export.samples import load_for_export
 from tfadvseg.export.servable import Servable
 from tfadvseg.export.versions import new_version
+from tfadvseg.inference.engines import MODEL_FILES, loader
+from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import Predictor
 
 OPSET = 17
@@ -51,38 +51,47 @@ def export_onnx(
         InputError: if a package, the run, its model, its discriminator or its data is missing.
         ExportError: if the export says something else than the run; nothing is left then.
     """
-    onnx, runtime = require_onnx()
+    require_onnx()
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
     served = half_precision(predictor) if fp16 else predictor
-    model = to_onnx(served, confidence=confidence)
     with new_version(out) as version:
-        file = version.writing / "model.onnx"
-        onnx.save(model, file)
-        onnx.checker.check_model(file, full_check=True)
-        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        tolerance = HALF_PRECISION if fp16 else EXACT
-        parity = check_function(_asking(session), predictor, samples, tolerance)
-        specs = {"serving_default": _specs(model)}
+        write_onnx(version.writing, served, confidence=confidence)
+        signature = loader("onnxruntime")(version.writing)["serving_default"]
+        other = ExportedPredictor(signature, predictor.config)
+        parity = check_predictor(other, predictor, samples, HALF_PRECISION if fp16 else EXACT)
+        specs = {"serving_default": (signature.inputs, signature.outputs)}
         about = describe(run, checkpoint, predictor.config, specs, parity)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity
 
 
-def require_onnx() -> tuple[Any, Any]:
-    """The packages `onnx` and `onnxruntime`.
+def write_onnx(folder: Path, predictor: Predictor, *, confidence: bool) -> None:
+    """Writes the chain of a predictor as `model.onnx`, and checks it by ONNX's rules.
 
     Raises:
-        InputError: if one of them, or tf2onnx, is not installed.
+        InputError: if a package is not installed.
+    """
+    onnx = require_onnx()
+    file = folder / MODEL_FILES["onnxruntime"]
+    onnx.save(to_onnx(predictor, confidence=confidence), file)
+    onnx.checker.check_model(file, full_check=True)
+
+
+def require_onnx() -> Any:
+    """The package `onnx`.
+
+    Raises:
+        InputError: if it, ONNX Runtime or tf2onnx is not installed.
     """
     try:
         import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401
         import tf2onnx  # noqa: F401
     except ImportError as error:
         raise InputError(
             f'ONNX needs {error.name}, which is not installed; pip install "tfadvseg[onnx]"'
         ) from error
-    return onnx, onnxruntime
+    return onnx
 
 
 def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
@@ -95,35 +104,3 @@ def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
         specs.append(tf.TensorSpec((2,), tf.float32, "spacing_mm"))
     function = tf.function(servable.slices, input_signature=specs)
     return tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)[0]
-
-
-def _asking(session: Any) -> Callable[[Sample], Mapping[str, np.ndarray]]:
-    names = [output.name for output in session.get_outputs()]
-    takes_spacing = any(one.name == "spacing_mm" for one in session.get_inputs())
-
-    def ask(sample: Sample) -> Mapping[str, np.ndarray]:
-        inputs = {"images": sample.voxels[np.newaxis].astype(np.float32)}
-        if takes_spacing:
-            inputs["spacing_mm"] = np.array(sample.pixel_mm, np.float32)
-        return dict(zip(names, session.run(names, inputs), strict=True))
-
-    return ask
-
-
-def _specs(model: Any) -> dict[str, Any]:
-    """Inputs and outputs of an ONNX model, as `model.json` has them."""
-    from onnx import helper
-
-    def told(values: Any) -> dict[str, Any]:
-        return {
-            value.name: {
-                "dtype": helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
-                "shape": [
-                    side.dim_value if side.HasField("dim_value") else None
-                    for side in value.type.tensor_type.shape.dim
-                ],
-            }
-            for value in values
-        }
-
-    return {"inputs": told(model.graph.input), "outputs": told(model.graph.output)}

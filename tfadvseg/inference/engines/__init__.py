@@ -21,6 +21,7 @@ MODEL_FILES = {
     "onnxruntime": "model.onnx",
     "openvino": "model.xml",
 }
+PRECISIONS = ("f32", "bf16", "f16")  # of OpenVINO
 
 
 def loader(engine: str, precision: str | None = None) -> Callable[[Path], Signatures]:
@@ -28,7 +29,7 @@ def loader(engine: str, precision: str | None = None) -> Callable[[Path], Signat
 
     Args:
         engine: a key of MODEL_FILES.
-        precision: for OpenVINO: f32 (default), bf16 or f16.
+        precision: one of PRECISIONS, for OpenVINO; f32 unless given.
 
     Returns:
         What loads the folder of a version.

@@ -1,0 +1,63 @@
+"""What lies where in an exported model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfadvseg.config import Config
+from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES
+
+DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """A version of an exported model.
+
+    Attributes:
+        path: its folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def find(cls, model: Path) -> ExportFolder | None:
+        """The version that a folder is, or the newest one in it; None if there is none."""
+        if not model.is_dir():
+            return None
+        numbered = [child for child in model.iterdir() if child.name.isdecimal()]
+        newest_first = sorted(numbered, key=lambda child: int(child.name), reverse=True)
+        return next((cls(path) for path in (model, *newest_first) if _engines(path)), None)
+
+    @property
+    def engine(self) -> str:
+        """That its files are for."""
+        return _engines(self.path)[0]
+
+    def read_config(self) -> Config:
+        """How the model sees images.
+
+        Raises:
+            InputError: if it was not exported by this program.
+        """
+        about = self._describe()
+        known = {"classes": about["classes"], "channels": about["channels"], **about["settings"]}
+        return Config.from_mapping(known)
+
+    def _describe(self) -> dict[str, Any]:
+        for folder in (self.path, self.path / "assets.extra"):
+            if (folder / DESCRIPTION).is_file():
+                description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+                return description
+        raise InputError(
+            f"{self.path}: expected a model that `tfadvseg export` wrote, received one without "
+            f"{DESCRIPTION}; export it again"
+        )
+
+
+def _engines(folder: Path) -> list[str]:
+    return [engine for engine, file in MODEL_FILES.items() if (folder / file).is_file()]
