@@ -17,6 +17,7 @@ from tfadvseg import __version__
 from tfadvseg.data.image import Source
 from tfadvseg.export.description import how_it_sees
 from tfadvseg.export.onnx_model import write_onnx
+from tfadvseg.export.openvino_model import write_openvino
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, check_predictor
 from tfadvseg.export.samples import Sample, slices_of
 from tfadvseg.inference.engines import loader
@@ -25,7 +26,10 @@ from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.run_folder import RunFolder, write_text
 
-WRITERS: dict[str, Callable[..., None]] = {"onnxruntime": write_onnx}
+WRITERS: dict[str, Callable[..., None]] = {
+    "onnxruntime": write_onnx,
+    "openvino": write_openvino,
+}
 
 
 class Conversions:

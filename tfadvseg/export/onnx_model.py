@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfadvseg import telemetry
 from tfadvseg.errors import InputError
 from tfadvseg.export.description import describe, write_description
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_predictor
@@ -83,6 +84,7 @@ def require_onnx() -> Any:
     Raises:
         InputError: if it, ONNX Runtime or tf2onnx is not installed.
     """
+    telemetry.forbid()
     try:
         import onnx
         import onnxruntime  # noqa: F401
@@ -99,8 +101,6 @@ def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
     import tf2onnx
 
     servable = Servable(predictor, confidence=confidence)
-    specs = [tf.TensorSpec((None, None, None, servable.channels), tf.float32, "images")]
-    if servable.takes_spacing:
-        specs.append(tf.TensorSpec((2,), tf.float32, "spacing_mm"))
+    specs = servable.slice_specs()
     function = tf.function(servable.slices, input_signature=specs)
     return tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)[0]

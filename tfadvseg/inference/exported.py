@@ -23,7 +23,7 @@ class ExportedPredictor(SlicePredictor):
 
     def __init__(self, signature: Signature, config: Config):
         super().__init__(config)
-        self._signature = signature
+        self.signature = signature
 
     @classmethod
     def load(cls, version: Path, precision: str | None = None) -> ExportedPredictor:
@@ -43,14 +43,14 @@ class ExportedPredictor(SlicePredictor):
     @property
     def has_confidence(self) -> bool:
         """Whether it was exported with D's confidence."""
-        return "confidence" in self._signature.outputs
+        return "confidence" in self.signature.outputs
 
     def _compute(self, slices: np.ndarray, spacing: np.ndarray) -> Prediction:
         inputs = {"images": slices}
-        wanted = self._signature.inputs.get("spacing_mm")
+        wanted = self.signature.inputs.get("spacing_mm")
         if wanted is not None:  # one for each slice, or one for all
             inputs["spacing_mm"] = np.tile(spacing, (len(slices), 1))
             if wanted.shape.rank == 1:
                 inputs["spacing_mm"] = spacing
-        answer = self._signature.call(inputs)
+        answer = self.signature.call(inputs)
         return Prediction(answer["mask"], answer["probabilities"], answer.get("confidence"))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import tensorflow as tf
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
+from tfadvseg import telemetry
 from tfadvseg.inference.engines.signature import (
     INVALID_ARGUMENT,
     Arrays,
@@ -16,6 +15,11 @@ from tfadvseg.inference.engines.signature import (
     Signature,
     Signatures,
 )
+
+telemetry.forbid()
+
+import onnxruntime  # noqa: E402
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument  # noqa: E402
 
 _DTYPES = {"float": tf.float32, "double": tf.float64, "float16": tf.float16}
 
