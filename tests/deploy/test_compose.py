@@ -42,7 +42,7 @@ def test_promtool_understands_the_configuration_of_prometheus(tool, deploy):
 def test_mounted_files_exist_and_cannot_be_written(compose, serving, deploy):
     mounts = {mount["target"]: mount for mount in serving["volumes"]}
     assert set(mounts) == {"/models", "/config"}
-    assert all(mount["read_only"] for mount in mounts.values())
+    assert all(mount["read_only"] is True for mount in mounts.values())
     default = re.fullmatch(r"\$\{MODELS:-(.+)\}", mounts["/models"]["source"])[1]
     for source in (default, mounts["/config"]["source"]):
         assert (deploy / source).is_dir()
@@ -66,7 +66,7 @@ def test_ports_are_published_on_this_machine_only(compose):
 
 def test_servers_have_few_rights(compose):
     for service in compose["services"].values():
-        assert service["read_only"] and service["cap_drop"] == ["ALL"]
+        assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["deploy"]["resources"]["limits"]["memory"]
 
