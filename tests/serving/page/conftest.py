@@ -1,4 +1,4 @@
-"""A real headless Chromium, asked over its DevTools protocol."""
+"""A real headless Chromium, asked over its DevTools protocol, and a server whose page it opens."""
 
 import asyncio
 import base64
@@ -11,7 +11,13 @@ import time
 import urllib.request
 
 import aiohttp
+import cv2
+import numpy as np
 import pytest
+import SimpleITK as sitk
+import tensorflow as tf
+
+from tfadvseg.export.saved_model import export_saved_model
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -175,3 +181,88 @@ def browser(tmp_path_factory):
     started = Browser(program, tmp_path_factory.mktemp("chromium"))
     yield started
     started.close()
+
+
+@pytest.fixture
+def tab(browser, page_server):
+    """A tab at the page, which has to stay within the server and free of faults."""
+    origin = f"http://127.0.0.1:{page_server.ports()[1]}/"
+    tab = browser.tab()
+    tab.size(1200, 800)
+    tab.open(origin)
+    tab.until("!document.querySelector('#example').disabled")
+    yield tab
+    assert [url for url in tab.urls() if not url.startswith((origin, "blob:" + origin))] == []
+    assert tab.faults() == []
+    tab.call("Page.close")
+
+
+class Spaced(tf.Module):
+    """Foreground is what is brighter than the height of a pixel, in micrometres."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 1], tf.float32, name="images"),
+            tf.TensorSpec([None, 2], tf.float32, name="spacing_mm"),
+        ]
+    )
+    def predict(self, images, spacing_mm):
+        level = spacing_mm[:, 0, tf.newaxis, tf.newaxis] * 1000
+        return {"mask": tf.cast(images[..., 0] > level, tf.uint8)}
+
+
+class Foreign(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def double(self, x):
+        return {"y": 2 * x}
+
+
+@pytest.fixture(scope="session")
+def page_server(start, save_model, make_run, tmp_path_factory):
+    """A server of four models, with small limits and a folder of its own for temporary files.
+
+    `heart` is a real export with confidence; `net` finds what is brighter than 128; `spaced` needs
+    a pixel size; `foreign` has another signature.
+    """
+    folder, scratch = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("scratch")
+    export_saved_model(make_run(recipe="adversarial"), folder / "heart", confidence=True)
+    (folder / "net").mkdir()
+    save_model(folder / "net" / "1")
+    for name, module in (("spaced", Spaced()), ("foreign", Foreign())):
+        function = module.predict if name == "spaced" else module.double
+        tf.saved_model.save(module, str(folder / name / "1"), {"serving_default": function})
+    limits = ("--max-body-mb=2", "--max-pixels=1000000")
+    process = start(folder, *limits, environment={"TMPDIR": str(scratch)})
+    process.ports()
+    process.scratch = scratch
+    return process
+
+
+@pytest.fixture(scope="session")
+def page_client(page_server):
+    return page_server.client()
+
+
+@pytest.fixture
+def square(tmp_path):
+    """A picture with a bright rectangle of 300 pixels, as a file."""
+    path = tmp_path / "Doe_John.png"
+    pixels = np.full((40, 50), 60, np.uint8)
+    pixels[10:25, 5:25] = 200
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return path
+
+
+@pytest.fixture
+def volume(tmp_path):
+    """A CT-like volume that runs against the patient's axes; slice k has a square of side k + 1."""
+    voxels = np.full((6, 20, 24), -50, np.int16)
+    for k in range(6):
+        voxels[k, 3 : 4 + k, 5 : 6 + k] = 300
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.5, 0.75, 3.0))
+    image.SetOrigin((11.0, -20.0, 7.0))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, -1))
+    path = tmp_path / "chest.nii.gz"
+    sitk.WriteImage(image, str(path))
+    return path

@@ -4,6 +4,7 @@ import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
 const viewer = new Viewer($("canvas"), showPlace);
+const opacities = { classes: 30, map: 60 }; // percent: a map says nothing where it is faint
 const hidden = new Set(); // names of classes that are switched off
 let models = [];
 let mostBytes = Infinity;
@@ -18,8 +19,8 @@ $("example").addEventListener("click", () => openSource("example"));
 $("slice").addEventListener("input", () => { $("place").value = place(); });
 $("slice").addEventListener("change", () => ask($("slice").valueAsNumber - 1));
 $("opacity").addEventListener("input", () => {
-  $("percent").value = `${$("opacity").value} %`;
-  viewer.setOpacity($("opacity").valueAsNumber / 100);
+  opacities[kind()] = $("opacity").value;
+  showLayer();
 });
 for (const radio of document.getElementsByName("layer")) radio.addEventListener("change", showLayer);
 $("closer").addEventListener("click", () => viewer.zoom(1.5));
@@ -107,10 +108,10 @@ async function request(slice, signal) {
   }
   const query = new URLSearchParams({ model: $("model").value });
   if (slice !== null) query.set("slice", slice);
-  const kind = source === "example" ? "example" : "segment";
+  const call = source === "example" ? "example" : "segment";
   const body = source === "example" ? null : await content(source);
   const headers = { "Content-Type": "application/octet-stream" };
-  const response = await fetch(`page/${kind}?${query}`, { method: "POST", body, headers, signal });
+  const response = await fetch(`page/${call}?${query}`, { method: "POST", body, headers, signal });
   const answer = await response.json().catch(() => null);
   if (!response.ok || !answer) throw new Error(answer?.error ?? `${response.status} ${response.statusText}`);
   const maps = await Promise.all(Object.entries(answer.maps).map(
@@ -150,7 +151,7 @@ function show(answer) {
 function showFacts({ width, height, slices, pixel_mm, shown, notes }) {
   const size = slices > 1 ? `${width} × ${height}, ${slices} slices` : `${width} × ${height}`;
   const pixel = pixel_mm ? `${short(pixel_mm[1])} × ${short(pixel_mm[0])} mm` : "unknown: no areas in mm²";
-  const facts = { Size: size, Pixel: pixel, "Black to white": `${short(shown[0])} to ${short(shown[1])}` };
+  const facts = { Size: size, Pixel: pixel, Window: `${short(shown[0])} to ${short(shown[1])}` };
   $("facts").replaceChildren(...Object.entries(facts).flatMap(
     ([name, value]) => [element("dt", name), element("dd", value)]));
   $("notes").replaceChildren(...notes.map((note) => element("li", note)));
@@ -191,8 +192,10 @@ function classRow({ index, name, colour, pixels, area_mm2, ...means }, trust) {
 }
 
 function showLayer() {
-  viewer.setLayer(layer());
-  $("scale").hidden = layer() === "classes";
+  $("opacity").value = opacities[kind()];
+  $("percent").value = `${opacities[kind()]} %`;
+  $("scale").hidden = kind() === "classes";
+  viewer.setLayer(layer(), opacities[kind()] / 100);
 }
 
 function showDownloads({ mask, nifti, slice, slices }) {
@@ -246,6 +249,7 @@ function spoken({ slice, slices, classes }) {
 }
 
 function layer() { return document.querySelector("[name=layer]:checked").value; }
+function kind() { return layer() === "classes" ? "classes" : "map"; }
 function place() { return `${$("slice").value} of ${$("slice").max}`; }
 function share(value) { return value === null || value === undefined ? "" : `${Math.round(value * 100)} %`; }
 function short(value) { return String(Number(value.toPrecision(4))).replace("-", "−"); }

@@ -46,8 +46,12 @@ export class Viewer {
     this.#redraw();
   }
 
-  setLayer(name) { this.#layer = name; this.#redraw(); }
-  setOpacity(share) { this.#opacity = share; this.#redraw(); }
+  /** Chooses what lies over the image: `classes`, or the name of a map; opacity is in [0, 1]. */
+  setLayer(name, opacity) {
+    this.#layer = name;
+    this.#opacity = opacity;
+    this.#redraw();
+  }
 
   setVisible(index, visible) {
     if (visible) this.#hidden.delete(index); else this.#hidden.add(index);
