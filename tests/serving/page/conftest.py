@@ -218,7 +218,7 @@ class Foreign(tf.Module):
 
 
 @pytest.fixture(scope="session")
-def page_server(start, save_model, make_run, tmp_path_factory):
+def page_server(start, saved, make_run, tmp_path_factory):
     """A server of four models, with small limits and a folder of its own for temporary files.
 
     `heart` is a real export with confidence; `net` finds what is brighter than 128; `spaced` needs
@@ -226,8 +226,7 @@ def page_server(start, save_model, make_run, tmp_path_factory):
     """
     folder, scratch = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("scratch")
     export_saved_model(make_run(recipe="adversarial"), folder / "heart", confidence=True)
-    (folder / "net").mkdir()
-    save_model(folder / "net" / "1")
+    shutil.copytree(saved, folder / "net" / "1")
     for name, module in (("spaced", Spaced()), ("foreign", Foreign())):
         function = module.predict if name == "spaced" else module.double
         tf.saved_model.save(module, str(folder / name / "1"), {"serving_default": function})

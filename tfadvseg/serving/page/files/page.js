@@ -161,10 +161,10 @@ function showClasses({ classes, maps }) {
   const trust = maps.confidence ? "confidence" : maps.probability ? "probability" : null;
   $("trust").textContent = trust ? trust[0].toUpperCase() + trust.slice(1) : "";
   $("meaning").textContent = {
-    confidence: "Confidence: the discriminator's belief that an expert drew the mask here. Probability: the "
-      + "network's own, not calibrated. Both are means over the class.",
-    probability: "Exported without confidence. Probability: the network's own, not calibrated; the mean over "
-      + "the class.",
+    confidence: "Confidence: how much the discriminator takes the mask for an expert's; the table has the "
+      + "mean over each class. Probability: the network's own, not calibrated.",
+    probability: "Exported without confidence. Probability: the network's own, not calibrated; the table has "
+      + "the mean over each class.",
   }[trust] ?? "The model tells neither probability nor confidence.";
   document.querySelector("#classes tbody").replaceChildren(...classes.map((one) => classRow(one, trust)));
 }
