@@ -10,8 +10,12 @@ import cv2
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tensorflow as tf
 
+from tfadvseg.data.geometry import Slicing
 from tfadvseg.pictures import PALETTE
+from tfadvseg.serving.page.models import inputs_for
+from tfadvseg.serving.page.slices import Slice
 
 
 @pytest.fixture
@@ -133,6 +137,12 @@ def test_a_pixel_size_reaches_the_model_that_needs_it(ask, volume, square):
     assert status == 400 and "pixel size in mm" in refusal["error"]
 
 
+def test_a_pixel_size_as_onnx_models_take_it():
+    one = Slice(np.zeros((3, 4, 1)), 0, 1, (0.75, 0.5), None, Slicing(), ())
+    specs = {"images": tf.TensorSpec([None] * 3 + [1]), "spacing_mm": tf.TensorSpec([2])}
+    assert inputs_for(one, specs)["spacing_mm"].tolist() == [0.75, 0.5]
+
+
 def test_an_example(ask):
     status, answer = ask(None, "heart", "example")
     assert (status, answer["slices"], answer["slice"]) == (200, 12, 6)
@@ -216,6 +226,21 @@ def test_refusals_are_one_line(ask, name):
 def test_a_dicom_file_with_too_many_pixels(ask, write_slice, tmp_path):
     file = write_slice(tmp_path / "large", np.zeros((1001, 1000), np.uint8), dtype=np.uint8)
     status, answer = ask(file.read_bytes())
+    assert status == 400 and "1,001,000 pixels" in answer["error"]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "jp2"])
+def test_a_dicom_file_whose_frame_is_larger_than_its_header_says(ask, write_slice, tmp_path, kind):
+    pydicom = pytest.importorskip("pydicom")
+    frame = cv2.imencode(f".{kind}", np.zeros((1001, 1000), np.uint8))[1].tobytes()
+    syntax = pydicom.uid.JPEGBaseline8Bit if kind == "jpg" else pydicom.uid.JPEG2000
+    small = write_slice(tmp_path / "small", np.zeros((64, 64), np.uint8), dtype=np.uint8)
+    dataset = pydicom.dcmread(small)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = pydicom.encaps.encapsulate([frame])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(small, enforce_file_format=True)
+    status, answer = ask(small.read_bytes())
     assert status == 400 and "1,001,000 pixels" in answer["error"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import tempfile
 import warnings
 import zlib
@@ -20,6 +22,9 @@ from tfadvseg.serving.status import invalid
 
 _NIFTI_STARTS = {length.to_bytes(4, order) for length in (348, 540) for order in ("little", "big")}
 _GZIP = b"\x1f\x8b"
+_META = 1024  # bytes of a DICOM file that name its transfer syntax
+_JPEG_2000 = re.compile(rb"1\.2\.840\.10008\.1\.2\.4\.(9[0-3]|20[1-3])")
+_CODESTREAM = re.compile(rb"\xff\x4f\xff\x51.{4}(.{8})", re.DOTALL)  # its width and height
 _NAME = "image"  # what messages call the file: its own name stays with who sent it
 
 
@@ -72,6 +77,10 @@ def read_upload(content: bytes, most_pixels: int, channels: int) -> Upload:
 def _suffix(content: bytes, most_pixels: int) -> str:
     """The ending by which the readers know the file, once its header is found to be sound."""
     if content[128:132] == b"DICM" or content[:2] == b"\x08\x00":
+        if _JPEG_2000.search(content, 0, _META):
+            for found in _CODESTREAM.finditer(content):  # the library decodes these sides first
+                width, height = struct.unpack(">II", found[1])
+                check_pixels(width * height, most_pixels)
         return ".dcm"
     packed = content.startswith(_GZIP)
     start = _unpacked(content) if packed else content[:LONGEST_HEADER]
