@@ -1,5 +1,6 @@
 """What the page asks for, over plain HTTP: answers, refusals, and what is left of them."""
 
+import asyncio
 import base64
 import gzip
 import http.client
@@ -14,8 +15,12 @@ import tensorflow as tf
 
 from tfadvseg.data.geometry import Slicing
 from tfadvseg.pictures import PALETTE
-from tfadvseg.serving.page.models import inputs_for
+from tfadvseg.serving.manager import Manager
+from tfadvseg.serving.metrics import Metrics
+from tfadvseg.serving.page.models import inputs_for, list_models
 from tfadvseg.serving.page.slices import Slice
+from tfadvseg.serving.status import ServingError
+from tfadvseg.serving.versions import Policy
 
 
 @pytest.fixture
@@ -260,6 +265,22 @@ def test_the_models(page_client):
     assert told["heart"] == {"version": 1, "confidence": True, "needs_pixel_size": False}
     assert told["net"] == {"version": 1, "confidence": False, "needs_pixel_size": False}
     assert told["spaced"]["needs_pixel_size"] and "gRPC and REST can" in told["foreign"]["problem"]
+
+
+def test_no_model_is_listed_before_the_first_are_loaded(tmp_path):
+    (tmp_path / "net" / "1").mkdir(parents=True)
+    (tmp_path / "net" / "1" / "model").write_text("slow to load")
+    refused = []
+
+    def load(folder):
+        with pytest.raises(ServingError, match="being loaded") as caught:
+            list_models(manager)
+        refused.append(caught.value.http)
+        return {}
+
+    manager = Manager(tmp_path, "model", load, Policy(), Metrics())
+    asyncio.run(manager.look(at_once=True))
+    assert refused == [503] and [one["name"] for one in list_models(manager)] == ["net"]
 
 
 def test_nothing_is_kept_or_logged(ask, page_server, page_client, square, write_slice, tmp_path):

@@ -209,3 +209,15 @@ def test_the_browser_itself_keeps_the_page_from_other_servers(tab):
     })""")
     assert directive == "connect-src"
     tab.events.clear()  # what was tried
+
+
+def test_a_server_that_does_not_answer_yet_is_asked_again(tab, square):
+    tab.call("Network.setBlockedURLs", urls=["*/page/models"])
+    tab.js("location.reload()")
+    tab.until("document.querySelector('#error')?.innerText.includes('does not answer')")
+    tab.choose("#file", square)
+    tab.call("Network.setBlockedURLs", urls=[])
+    tab.until("document.querySelector('#model').options.length == 4")
+    choose_model(tab, "net")
+    settled(tab, "300 px")  # of what was chosen meanwhile
+    tab.events.clear()  # the browser lists what it had to block

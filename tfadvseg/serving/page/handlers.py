@@ -69,10 +69,11 @@ class Page:
         app.router.add_post("/page/example", self._post)
 
     async def _models(self, request: web.Request) -> web.Response:
-        found = {
-            "models": list_models(self._service.manager),
-            "most_bytes": self._service.limits.most_bytes,
-        }
+        try:
+            models = list_models(self._service.manager)
+        except ServingError as error:
+            return _refusal(error)
+        found = {"models": models, "most_bytes": self._service.limits.most_bytes}
         return web.json_response(found, headers=_HEADERS)
 
     async def _post(self, request: web.Request) -> web.Response:
@@ -82,9 +83,7 @@ class Page:
                 text = await self._segment(request, record)
                 return web.Response(text=text, content_type="application/json", headers=_HEADERS)
         except ServingError as error:
-            response = refusal(error)
-            response.headers.update(_HEADERS)
-            return response
+            return _refusal(error)
 
     async def _segment(self, request: web.Request, record: Record) -> str:
         limits, number = self._service.limits, _slice_number(request)
@@ -118,6 +117,12 @@ def _file(text: str, kind: str) -> Handler:
         return web.Response(text=text, content_type=kind, headers=_HEADERS)
 
     return answer
+
+
+def _refusal(error: ServingError) -> web.Response:
+    response = refusal(error)
+    response.headers.update(_HEADERS)
+    return response
 
 
 def _slice_number(request: web.Request) -> int | None:

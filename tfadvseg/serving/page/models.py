@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from grpc import StatusCode
 
 from tfadvseg.pictures import class_colours
 from tfadvseg.serving.about import About
@@ -20,7 +21,11 @@ _INPUTS = ({"images"}, {"images", "spacing_mm"})
 
 
 def list_models(manager: Manager) -> list[dict[str, Any]]:
-    """What the page says of each model: name, version, classes, and why it cannot be asked."""
+    """What the page says of each model: name, version, and why it cannot be asked.
+
+    Raises:
+        ServingError: if the server has just been started.
+    """
     return [_tell(manager, name) for name in manager.names()]
 
 
@@ -96,6 +101,8 @@ def _tell(manager: Manager, name: str) -> dict[str, Any]:
         with servable.in_use() as signatures:
             signature = find_signature(signatures)
     except ServingError as error:
+        if error.code is StatusCode.UNAVAILABLE:
+            raise
         return {"name": name, "problem": str(error)}
     return {
         "name": name,

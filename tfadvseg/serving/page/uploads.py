@@ -78,8 +78,8 @@ def _suffix(content: bytes, most_pixels: int) -> str:
     """The ending by which the readers know the file, once its header is found to be sound."""
     if content[128:132] == b"DICM" or content[:2] == b"\x08\x00":
         if _JPEG_2000.search(content, 0, _META):
-            for found in _CODESTREAM.finditer(content):  # the library decodes these sides first
-                width, height = struct.unpack(">II", found[1])
+            for stream in _CODESTREAM.finditer(content):  # the library decodes these sides first
+                width, height = struct.unpack(">II", stream[1])
                 check_pixels(width * height, most_pixels)
         return ".dcm"
     packed = content.startswith(_GZIP)

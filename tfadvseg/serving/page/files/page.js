@@ -41,10 +41,12 @@ ask(null); // what was opened meanwhile
 async function listModels() {
   for (;;) {
     try {
-      const found = await (await fetch("page/models")).json();
-      models = found.models;
-      mostBytes = found.most_bytes;
-      if (models.length) break;
+      const response = await fetch("page/models"), found = await response.json();
+      if (response.ok && found.models.length) {
+        models = found.models;
+        mostBytes = found.most_bytes;
+        break;
+      }
       fail("The models are being loaded …");
     } catch {
       fail("The server does not answer; is it still running?");
