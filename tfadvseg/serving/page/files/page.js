@@ -164,7 +164,8 @@ function showClasses({ classes, maps }) {
   $("trust").textContent = trust ? trust[0].toUpperCase() + trust.slice(1) : "";
   $("meaning").textContent = {
     confidence: "Confidence: how much the discriminator takes the mask for an expert's; the table has the "
-      + "mean over each class. Probability: the network's own, not calibrated.",
+      + "mean over each class. Compare it between places and images: it is no chance of being right. "
+      + "Probability: the network's own, not calibrated.",
     probability: "Exported without confidence. Probability: the network's own, not calibrated; the table has "
       + "the mean over each class.",
   }[trust] ?? "The model tells neither probability nor confidence.";
