@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tfadvseg.config import Config
 from tfadvseg.errors import InputError
@@ -38,25 +37,31 @@ class ExportFolder:
         """That its files are for."""
         return _engines(self.path)[0]
 
+    @property
+    def is_described(self) -> bool:
+        """Whether it tells how it sees images, as this program's exports do."""
+        return self._description() is not None
+
     def read_config(self) -> Config:
         """How the model sees images.
 
         Raises:
             InputError: if it was not exported by this program.
         """
-        about = self._describe()
+        file = self._description()
+        if file is None:
+            raise InputError(
+                f"{self.path}: expected a model that `tfadvseg export` wrote, received one without "
+                f"{DESCRIPTION}; export it again"
+            )
+        about = json.loads(file.read_text(encoding="utf-8"))
         known = {"classes": about["classes"], "channels": about["channels"], **about["settings"]}
         return Config.from_mapping(known)
 
-    def _describe(self) -> dict[str, Any]:
-        for folder in (self.path, self.path / "assets.extra"):
-            if (folder / DESCRIPTION).is_file():
-                description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-                return description
-        raise InputError(
-            f"{self.path}: expected a model that `tfadvseg export` wrote, received one without "
-            f"{DESCRIPTION}; export it again"
-        )
+    def _description(self) -> Path | None:
+        places = (self.path, self.path / "assets.extra")  # the second one in SavedModels
+        files = (place / DESCRIPTION for place in places)
+        return next((file for file in files if file.is_file()), None)
 
 
 def _engines(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -99,8 +99,20 @@ class Service:
         Raises:
             ServingError: if the request is wrong, came too late, or fails.
         """
-        servable = self.manager.find(query.reference)
+        return await self.ask(self.find(query.reference, record), query, record)
+
+    def find(self, reference: Reference, record: Record) -> Servable:
+        """The version that a request is for.
+
+        Raises:
+            ServingError: if it is not served.
+        """
+        servable = self.manager.find(reference)
         record.model, record.version = servable.name, str(servable.version)
+        return servable
+
+    async def ask(self, servable: Servable, query: Query, record: Record) -> Prediction:
+        """The answer of a version that was found before, and is in use since."""
         with servable.in_use() as signatures:
             name = query.signature_name or DEFAULT_SIGNATURE
             if name not in signatures:
@@ -108,14 +120,7 @@ class Service:
             record.signature, signature = name, signatures[name]
             inputs = await in_thread_if(record.size > SMALL, self._read, query, signature)
             job = self._job(servable, name, signature, inputs)
-            try:
-                outputs = await asyncio.wait_for(self._scheduler.run(job), record.left)
-            except asyncio.TimeoutError as error:
-                raise ServingError(
-                    StatusCode.DEADLINE_EXCEEDED,
-                    "deadline passed",
-                    "the deadline passed before there was an answer",
-                ) from error
+            outputs = await in_time(self._scheduler.run(job), record)
             return Prediction(select(outputs, query.output_filter), servable.version, name)
 
     def _read(self, query: Query, signature: Signature) -> Arrays:
@@ -136,6 +141,22 @@ class Service:
         group = (servable, name, *(inputs[key].shape[1:] for key in sorted(inputs)))
         same = frozenset(kind for kind in found if kind)
         return Job(servable.name, call, inputs, group, same, rows.pop(), pixels)
+
+
+async def in_time(work: Awaitable[T], record: Record) -> T:
+    """The result of work, if it comes before the deadline of a request.
+
+    Raises:
+        ServingError: if it does not.
+    """
+    try:
+        return await asyncio.wait_for(work, record.left)
+    except asyncio.TimeoutError as error:
+        raise ServingError(
+            StatusCode.DEADLINE_EXCEEDED,
+            "deadline passed",
+            "the deadline passed before there was an answer",
+        ) from error
 
 
 async def in_thread_if(large: bool, work: Callable[..., T], *arguments: Any) -> T:
