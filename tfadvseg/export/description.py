@@ -20,7 +20,7 @@ SETTINGS = ("model", "recipe", "image_size", "crop", "window", "spacing_mm", "sl
 
 
 def describe(
-    run: Path, checkpoint: str, config: Config, signatures: Mapping[str, Any], parity: Parity
+    run: Path, checkpoint: str, config: Config, signatures: Mapping[str, Any], parity: Parity | None
 ) -> dict[str, Any]:
     """The content of `model.json`.
 
@@ -29,7 +29,7 @@ def describe(
         checkpoint: which of its models.
         config: of the run.
         signatures: `inputs` and `outputs` of each by name, with `dtype` and `shape`.
-        parity: how near the export is to the run.
+        parity: how near the export is to the run; None where it could not be asked.
     """
     return {
         "tfadvseg": __version__,
@@ -40,7 +40,8 @@ def describe(
         "channels": config.channels,
         "settings": {name: getattr(config, name) for name in SETTINGS},
         "signatures": signatures,
-        "parity": {
+        "parity": parity
+        and {
             "calls": parity.calls,
             "largest_difference": parity.difference,
             "differing_mask_pixels": parity.pixels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +51,42 @@ def export_onnx(
         InputError: if a package, the run, its model, its discriminator or its data is missing.
         ExportError: if the export says something else than the run; nothing is left then.
     """
-    onnx, runtime = require_onnx()
+    require_onnx()
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
-    served = half_precision(predictor) if fp16 else predictor
-    model = to_onnx(served, confidence=confidence)
     with new_version(out) as version:
         file = version.writing / "model.onnx"
-        onnx.save(model, file)
-        onnx.checker.check_model(file, full_check=True)
-        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        tolerance = HALF_PRECISION if fp16 else EXACT
-        parity = check_function(_asking(session), predictor, samples, tolerance)
+        model, parity = write_onnx(file, predictor, samples, confidence=confidence, fp16=fp16)
         specs = {"serving_default": _specs(model)}
         about = describe(run, checkpoint, predictor.config, specs, parity)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity
+
+
+def write_onnx(
+    file: Path, predictor: Predictor, samples: Sequence[Sample], *, confidence: bool, fp16: bool
+) -> tuple[Any, Parity]:
+    """Writes the chain of a predictor as an ONNX file, and asks ONNX Runtime about it.
+
+    Args:
+        file: where; a file that is there is replaced.
+        predictor: of the run.
+        samples: real slices.
+        confidence: answer with D's confidence too.
+        fp16: let the networks compute with 16 bits.
+
+    Returns:
+        The model, and how near ONNX Runtime is to the predictor.
+
+    Raises:
+        ExportError: if it says something else.
+    """
+    onnx, runtime = require_onnx()
+    model = to_onnx(half_precision(predictor) if fp16 else predictor, confidence=confidence)
+    onnx.save(model, file)
+    onnx.checker.check_model(file, full_check=True)
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    tolerance = HALF_PRECISION if fp16 else EXACT
+    return model, check_function(_asking(session), predictor, samples, tolerance)
 
 
 def require_onnx() -> tuple[Any, Any]:
