@@ -325,7 +325,8 @@ def test_the_real_triton_misses_the_backend_alone(server, name, backend):
 
 def test_the_real_triton_reads_configurations(server):
     """The control of the one before: a name that Triton does not know is refused as such."""
-    assert "max_bach_size" in server.load("broken")
+    assert "failed to poll from model repository" in server.load("broken")
+    assert 'no field named "max_bach_size"' in Path(server.log.name).read_text()
 
 
 def test_what_lies_in_a_repository(heart, run):
