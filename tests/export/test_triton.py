@@ -6,6 +6,7 @@ other backends say is read by it too, and runs with the Python backend in their 
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -58,6 +59,7 @@ class Triton:
         ]
         environment = {
             **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",  # a test looks at what lies in a repository
             "LD_LIBRARY_PATH": f"{site / 'nvidia_pytriton.libs'}:{libraries}",
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
         }
@@ -244,6 +246,19 @@ def test_several_files_of_one_size_and_confidence(server, run, heart, tmp_path):
             mask, trust = (decoded(answer[f"{n}_bytes/{number}"]) for n in ("mask", "confidence"))
             np.testing.assert_array_equal(mask, expected.masks[number])
             np.testing.assert_allclose(trust, expected.confidence[number] * 255, atol=0.501)
+
+
+def test_example_of_the_documentation_runs(server, run, heart, tmp_path):
+    assert server.load("heart_image_bytes") is None
+    text = (Path(__file__).parents[2] / "docs" / "triton.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "localhost:8000" in example
+    example = example.replace("localhost:8000", f"127.0.0.1:{server.ports[0]}")
+    image = np.random.default_rng(9).integers(0, 256, (40, 30)).astype(np.uint8)
+    (tmp_path / "image.png").write_bytes(encoded(image))
+    subprocess.run([server.python, "-c", example], cwd=tmp_path, check=True)
+    expected = Predictor.load(run)(image[np.newaxis, ..., np.newaxis]).masks[0]
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "mask.png"), -1), expected)
 
 
 def test_arrays_of_any_size(server, run, heart, tmp_path):
