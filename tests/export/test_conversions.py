@@ -20,7 +20,7 @@ from tfadvseg.inference.exported import ExportedPredictor  # noqa: E402
 from tfadvseg.inference.predictor import Predictor  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:tf2onnx", "ignore:np.object")
-write_onnx = module.WRITERS["onnxruntime"]
+save_onnx = module.WRITERS["onnxruntime"]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def written(monkeypatch):
 
     def write(*arguments, **options):
         made.append(arguments)
-        write_onnx(*arguments, **options)
+        save_onnx(*arguments, **options)
 
     monkeypatch.setitem(module.WRITERS, "onnxruntime", write)
     for name in set(module.WRITERS) - {"onnxruntime"}:
@@ -52,12 +52,12 @@ def written(monkeypatch):
     return made
 
 
-def altered(folder, predictor, *, confidence):
+def altered(file, predictor, *, confidence):
     """A conversion that went wrong."""
     weights = predictor.model.segmenter.get_weights()
     predictor.model.segmenter.set_weights([1.2 * one for one in weights])
     try:
-        write_onnx(folder, predictor, confidence=confidence)
+        save_onnx(file, predictor, confidence=confidence)
     finally:
         predictor.model.segmenter.set_weights(weights)
 

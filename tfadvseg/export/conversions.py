@@ -16,19 +16,19 @@ from pathlib import Path
 from tfadvseg import __version__
 from tfadvseg.data.image import Source
 from tfadvseg.export.description import how_it_sees
-from tfadvseg.export.onnx_model import write_onnx
-from tfadvseg.export.openvino_model import write_openvino
+from tfadvseg.export.onnx_model import save_onnx
+from tfadvseg.export.openvino_model import save_openvino
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, check_predictor
 from tfadvseg.export.samples import Sample, slices_of
-from tfadvseg.inference.engines import loader
+from tfadvseg.inference.engines import MODEL_FILES, loader
 from tfadvseg.inference.export_folder import DESCRIPTION
 from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.run_folder import RunFolder, write_text
 
 WRITERS: dict[str, Callable[..., None]] = {
-    "onnxruntime": write_onnx,
-    "openvino": write_openvino,
+    "onnxruntime": save_onnx,
+    "openvino": save_openvino,
 }
 
 
@@ -92,7 +92,9 @@ class Conversions:
         model.parent.mkdir(parents=True, exist_ok=True)
         writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=model.parent))
         try:
-            WRITERS[engine](writing, original, confidence=original.has_confidence)
+            WRITERS[engine](
+                writing / MODEL_FILES[engine], original, confidence=original.has_confidence
+            )
             write_text(writing / DESCRIPTION, json.dumps(how_it_sees(original.config)) + "\n")
             with suppress(OSError):  # another process was faster
                 writing.rename(model)

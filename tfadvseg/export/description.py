@@ -24,11 +24,7 @@ Tensors = Mapping[str, Any]  # with dtype and shape, by name
 
 
 def describe(
-    run: Path,
-    checkpoint: str,
-    config: Config,
-    signatures: Mapping[str, tuple[Tensors, Tensors]],
-    parity: Parity,
+    run: Path, checkpoint: str, config: Config, signatures: Mapping[str, Any], parity: Parity | None
 ) -> dict[str, Any]:
     """The content of `model.json`.
 
@@ -36,8 +32,8 @@ def describe(
         run: the run folder.
         checkpoint: which of its models.
         config: of the run.
-        signatures: inputs and outputs of each, by name.
-        parity: how near the export is to the run.
+        signatures: of each, from `specs`.
+        parity: how near the export is to the run; None where it could not be asked.
     """
     return {
         "tfadvseg": __version__,
@@ -45,11 +41,8 @@ def describe(
         "run": run.resolve().name,
         "checkpoint": checkpoint,
         **how_it_sees(config),
-        "signatures": {
-            name: {"inputs": _specs(inputs), "outputs": _specs(outputs)}
-            for name, (inputs, outputs) in signatures.items()
-        },
-        "parity": parity.to_json(),
+        "signatures": signatures,
+        "parity": parity and parity.to_json(),
     }
 
 
@@ -79,8 +72,13 @@ def write_description(
     (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
-def _specs(tensors: Tensors) -> dict[str, Any]:
-    return {
-        name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
-        for name, tensor in tensors.items()
-    }
+def specs(inputs: Tensors, outputs: Tensors) -> dict[str, Any]:
+    """A signature, as `model.json` has it."""
+
+    def told(tensors: Tensors) -> dict[str, Any]:
+        return {
+            name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
+            for name, tensor in tensors.items()
+        }
+
+    return {"inputs": told(inputs), "outputs": told(outputs)}

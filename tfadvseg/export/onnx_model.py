@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ import tensorflow as tf
 
 from tfadvseg import telemetry
 from tfadvseg.errors import InputError
-from tfadvseg.export.description import describe, write_description
+from tfadvseg.export.description import describe, specs, write_description
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_predictor
 from tfadvseg.export.precision import half_precision
-from tfadvseg.export.samples import load_for_export
+from tfadvseg.export.samples import Sample, load_for_export
 from tfadvseg.export.servable import Servable
 from tfadvseg.export.versions import new_version
-from tfadvseg.inference.engines import MODEL_FILES, loader
+from tfadvseg.inference.engines import MODEL_FILES
 from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import Predictor
 
@@ -54,26 +55,48 @@ def export_onnx(
     """
     require_onnx()
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
-    served = half_precision(predictor) if fp16 else predictor
     with new_version(out) as version:
-        write_onnx(version.writing, served, confidence=confidence)
-        signature = loader("onnxruntime")(version.writing)["serving_default"]
-        other = ExportedPredictor(signature, predictor.config)
-        parity = check_predictor(other, predictor, samples, HALF_PRECISION if fp16 else EXACT)
-        specs = {"serving_default": (signature.inputs, signature.outputs)}
-        about = describe(run, checkpoint, predictor.config, specs, parity)
+        file = version.writing / MODEL_FILES["onnxruntime"]
+        other, parity = write_onnx(file, predictor, samples, confidence=confidence, fp16=fp16)
+        told = {"serving_default": specs(other.signature.inputs, other.signature.outputs)}
+        about = describe(run, checkpoint, predictor.config, told, parity)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity
 
 
-def write_onnx(folder: Path, predictor: Predictor, *, confidence: bool) -> None:
-    """Writes the chain of a predictor as `model.onnx`, and checks it by ONNX's rules.
+def write_onnx(
+    file: Path, predictor: Predictor, samples: Sequence[Sample], *, confidence: bool, fp16: bool
+) -> tuple[ExportedPredictor, Parity]:
+    """Writes the chain of a predictor as an ONNX file, and asks ONNX Runtime about it.
+
+    Args:
+        file: where; a file that is there is replaced.
+        predictor: of the run.
+        samples: real slices.
+        confidence: answer with D's confidence too.
+        fp16: let the networks compute with 16 bits.
+
+    Returns:
+        The predictor of the file, and how near it is to that of the run.
+
+    Raises:
+        ExportError: if it says something else.
+    """
+    save_onnx(file, half_precision(predictor) if fp16 else predictor, confidence=confidence)
+    from tfadvseg.inference.engines.onnxruntime import signature
+
+    other = ExportedPredictor(signature(file), predictor.config)
+    tolerance = HALF_PRECISION if fp16 else EXACT
+    return other, check_predictor(other, predictor, samples, tolerance)
+
+
+def save_onnx(file: Path, predictor: Predictor, *, confidence: bool) -> None:
+    """Writes the chain of a predictor as an ONNX file, and checks it by ONNX's rules.
 
     Raises:
         InputError: if a package is not installed.
     """
     onnx = require_onnx()
-    file = folder / MODEL_FILES["onnxruntime"]
     onnx.save(to_onnx(predictor, confidence=confidence), file)
     onnx.checker.check_model(file, full_check=True)
 
@@ -101,6 +124,6 @@ def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
     import tf2onnx
 
     servable = Servable(predictor, confidence=confidence)
-    specs = servable.slice_specs()
-    function = tf.function(servable.slices, input_signature=specs)
-    return tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)[0]
+    wanted = servable.slice_specs()
+    function = tf.function(servable.slices, input_signature=wanted)
+    return tf2onnx.convert.from_function(function, input_signature=wanted, opset=OPSET)[0]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfadvseg import telemetry
 from tfadvseg.config import Config
 from tfadvseg.errors import InputError
-from tfadvseg.export.description import describe, write_description
+from tfadvseg.export.description import describe, specs, write_description
 from tfadvseg.export.int8 import Calibration, Cost, judge, quantise
 from tfadvseg.export.parity import ANY, EXACT, Parity, check_predictor
 from tfadvseg.export.samples import load_for_export
@@ -68,22 +68,21 @@ def export_openvino(
         other = predictor_of(file, predictor.config)
         # Of 8 bits no pixel is promised: Dice has judged them.
         parity = check_predictor(other, predictor, samples, ANY if int8 else EXACT)
-        specs = {"serving_default": (other.signature.inputs, other.signature.outputs)}
-        about = describe(run, checkpoint, predictor.config, specs, parity)
+        told = {"serving_default": specs(other.signature.inputs, other.signature.outputs)}
+        about = describe(run, checkpoint, predictor.config, told, parity)
         if cost is not None:
             about["int8"] = asdict(cost)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity, cost
 
 
-def write_openvino(folder: Path, predictor: Predictor, *, confidence: bool) -> None:
-    """Writes the chain of a predictor as `model.xml` and `model.bin`.
+def save_openvino(file: Path, predictor: Predictor, *, confidence: bool) -> None:
+    """Writes the chain of a predictor as `.xml`, with `.bin` beside it.
 
     Raises:
         InputError: if OpenVINO is not installed.
     """
     model = to_openvino(predictor, confidence=confidence)
-    file = folder / MODEL_FILES["openvino"]
     require_openvino().save_model(model, file, compress_to_fp16=False)
 
 
@@ -113,10 +112,10 @@ def to_openvino(predictor: Predictor, *, confidence: bool) -> Any:
     """The chain of a predictor as an OpenVINO model with named inputs and outputs."""
     openvino = require_openvino()
     servable = Servable(predictor, confidence=confidence)
-    specs = servable.slice_specs()
-    function = tf.function(servable.slices, input_signature=specs).get_concrete_function()
+    wanted = servable.slice_specs()
+    function = tf.function(servable.slices, input_signature=wanted).get_concrete_function()
     model = openvino.convert_model(function)
-    for port, spec in zip(model.inputs, specs, strict=True):
+    for port, spec in zip(model.inputs, wanted, strict=True):
         port.get_tensor().set_names({spec.name})  # the converter adds names of its own
     return model
 

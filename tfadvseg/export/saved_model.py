@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfadvseg.export import server_files
-from tfadvseg.export.description import describe, write_description
+from tfadvseg.export.description import describe, specs, write_description
 from tfadvseg.export.parity import Parity, check_saved_model
 from tfadvseg.export.samples import load_for_export
 from tfadvseg.export.servable import Servable, inputs_of
@@ -49,10 +49,10 @@ def export_saved_model(
         write_warmup(extra, signatures, samples[0].voxels.shape[:2])
         server_files.write_samples(extra, out.name)
         parity = check_saved_model(version.writing, predictor, samples)
-        specs = {
-            name: (inputs_of(function), function.structured_outputs)
+        told = {
+            name: specs(inputs_of(function), function.structured_outputs)
             for name, function in signatures.items()
         }
-        about = describe(run, checkpoint, predictor.config, specs, parity)
+        about = describe(run, checkpoint, predictor.config, told, parity)
         write_description(extra, run, out.name, version.number, about)
     return version.path, parity

@@ -26,9 +26,12 @@ _DTYPES = {"float": tf.float32, "double": tf.float64, "float16": tf.float16}
 
 def load(folder: Path) -> Signatures:
     """Loads `model.onnx` as the signature `serving_default`."""
-    session = onnxruntime.InferenceSession(
-        folder / "model.onnx", providers=["CPUExecutionProvider"]
-    )
+    return {"serving_default": signature(folder / "model.onnx")}
+
+
+def signature(file: Path) -> Signature:
+    """How to call a model."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     outputs = _specs(session.get_outputs())
 
     def call(arrays: Arrays) -> Arrays:
@@ -37,7 +40,7 @@ def load(folder: Path) -> Signatures:
         except InvalidArgument as error:
             raise GraphRefusal(INVALID_ARGUMENT, str(error).partition("\n")[0]) from error
 
-    return {"serving_default": Signature(_specs(session.get_inputs()), outputs, call)}
+    return Signature(_specs(session.get_inputs()), outputs, call)
 
 
 def _specs(nodes: list[Any]) -> dict[str, tf.TensorSpec]:
