@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from click.testing import CliRunner
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("nncf")
 
+from tfadvseg.cli import main  # noqa: E402
 from tfadvseg.errors import ExportError, InputError  # noqa: E402
 from tfadvseg.evaluation import evaluate  # noqa: E402
 from tfadvseg.export import openvino_model  # noqa: E402
@@ -118,8 +120,12 @@ def test_eight_bits_and_what_they_cost(trained_run, tmp_path):
 
 
 def test_the_discriminator_keeps_32_bits(run, tmp_path):
-    folder, _, _ = export_openvino(run, tmp_path / "heart", int8=True, confidence=True)
-    eight, all_of_them = quantised_layers(folder)
+    command = ["export", "openvino", str(run), "--int8", "--confidence"]
+    result = CliRunner().invoke(main, [*command, f"--out={tmp_path / 'heart'}"])
+    assert result.exit_code == 0, result.output
+    assert "Compared with the run: " in result.stdout
+    assert "Dice on the 3 validation images: " in result.stdout
+    eight, all_of_them = quantised_layers(tmp_path / "heart" / "1")
     assert 0 < eight == all_of_them - 3  # the discriminator of the tests has three
 
 

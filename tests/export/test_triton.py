@@ -192,10 +192,16 @@ def standing_in(repository, out):
 
 
 @pytest.fixture(scope="module")
-def server(discs, heart, spaced, variants, tmp_path_factory):
-    home = Path(os.environ.get("TFADVSEG_TRITON", Path(__file__).parents[2] / ".venv-triton"))
-    if not (home / "bin" / "python").exists():
-        pytest.skip(f"no Triton in {home}: `make triton-env`, or say where in TFADVSEG_TRITON")
+def home():
+    """The environment that holds Triton."""
+    folder = Path(os.environ.get("TFADVSEG_TRITON", Path(__file__).parents[2] / ".venv-triton"))
+    if not (folder / "bin" / "python").exists():
+        pytest.skip(f"no Triton in {folder}: `make triton-env`, or say where in TFADVSEG_TRITON")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(home, discs, heart, spaced, variants, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     stand_ins = [
         standing_in(variants / name, folder / f"{name}-here") for name in ("ort", "ort-trt")
