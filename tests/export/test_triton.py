@@ -59,7 +59,6 @@ class Triton:
         ]
         environment = {
             **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",  # a test looks at what lies in a repository
             "LD_LIBRARY_PATH": f"{site / 'nvidia_pytriton.libs'}:{libraries}",
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
         }
@@ -193,10 +192,16 @@ def standing_in(repository, out):
 
 
 @pytest.fixture(scope="module")
-def server(discs, heart, spaced, variants, tmp_path_factory):
-    home = Path(os.environ.get("TFADVSEG_TRITON", Path(__file__).parents[2] / ".venv-triton"))
-    if not (home / "bin" / "python").exists():
-        pytest.skip(f"no Triton in {home}: `make triton-env`, or say where in TFADVSEG_TRITON")
+def home():
+    """The environment that holds Triton."""
+    folder = Path(os.environ.get("TFADVSEG_TRITON", Path(__file__).parents[2] / ".venv-triton"))
+    if not (folder / "bin" / "python").exists():
+        pytest.skip(f"no Triton in {folder}: `make triton-env`, or say where in TFADVSEG_TRITON")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(home, discs, heart, spaced, variants, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     stand_ins = [
         standing_in(variants / name, folder / f"{name}-here") for name in ("ort", "ort-trt")
@@ -345,7 +350,8 @@ def test_the_real_triton_reads_configurations(server):
 
 
 def test_what_lies_in_a_repository(heart, run):
-    files = {str(file.relative_to(heart)) for file in heart.rglob("*") if file.is_file()}
+    found = (file for file in heart.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    files = {str(file.relative_to(heart)) for file in found}  # Triton leaves what it compiled
     assert files == {
         *(
             f"heart/{name}"
