@@ -99,7 +99,7 @@ def quantise(model: Any, config: Config, calibration: Calibration) -> tuple[Any,
     samples = calibration.slices(config.slice_axis)
     inputs = [sample.inputs(config.spacing_mm is not None) for sample in samples]
     others = _others(model)
-    with _silent(nncf):
+    with _silent():
         quantised = nncf.quantize(
             model,
             nncf.Dataset(inputs),
@@ -171,8 +171,13 @@ def _names(result: Any) -> set[str]:
 
 
 @contextlib.contextmanager
-def _silent(nncf: Any) -> Iterator[None]:
+def _silent() -> Iterator[None]:
     """Keeps NNCF's notices and its bars of progress off the terminal."""
-    nncf.set_log_level(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    log = logging.getLogger("nncf")  # its own set_log_level() changes the handlers of others too
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        log.setLevel(level)
