@@ -55,7 +55,7 @@ slices demonstrate; they prove nothing.
 
     tfadvseg crossval examples/chd_cta.yaml --data DATA/chd_cta --unlabelled DATA/cta_unlabelled \\
         --out runs/chd_cta --folds 7 --label-fractions 1 --set image_size=128 \\
-        --set val_patients=1 --set test_patients=null --set steps=600
+        --set val_patients=1 --set test_patients=null --set steps=1500
 """,
 }
 

@@ -30,7 +30,7 @@ crossval phantom phantom.yaml --data runs/results/phantom \
   --set batch_size=4 --set unlabelled_batch_size=4
 crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
   --folds 7 --label-fractions 1 --set image_size=128 --set val_patients=1 \
-  --set test_patients=null --set steps=600
+  --set test_patients=null --set steps=1500
 for norm in batch instance; do
   for seed in 0 1; do
     for recipe in supervised adversarial paper; do
