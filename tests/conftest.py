@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from tfadvseg import telemetry
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder, write_text
-from tfadvseg.training import build_model
 
 telemetry.forbid()  # tests that ask for these packages import them first
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import yaml
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder, write_text
-from tfadvseg.training import build_model
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "tensorflow-serving"
