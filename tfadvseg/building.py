@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
 from tfadvseg.config import Config
-from tfadvseg.models import AdversarialSegmenter, AttentionUNet, Discriminator, UNet
+from tfadvseg.models import (
+    AdversarialSegmenter,
+    AttentionUNet,
+    Discriminator,
+    TeacherSegmenter,
+    UNet,
+)
 
 DECAY_POWER = 0.9  # of both learning rates, as in AdvSemiSeg
 SEGMENTERS = {"unet": UNet, "attention_unet": AttentionUNet}
@@ -20,20 +27,24 @@ def build_model(config: Config) -> AdversarialSegmenter:
     The initial weights depend on the seed; those of S are the same for every recipe.
     """
     keras.utils.set_random_seed(config.seed)
-    steps = config.total_steps(0)
+    config, steps = config.by_recipe(), config.total_steps(0)
     with arithmetic(config):
-        model = AdversarialSegmenter(
-            _segmenter(config),
-            None if config.recipe == "supervised" else _discriminator(config),
-            lambda_adv=config.lambda_adv,
-            lambda_adv_unlabelled=config.lambda_adv_unlabelled,
-            lambda_semi=config.lambda_semi,
-            t_semi=config.t_semi,
-            semi_start=round(config.warmup * steps),
-            discriminator_fakes=config.discriminator_fakes,
-            ignore_label=config.ignored(),
-            averaging=config.averaging,
-        )
+        segmenter = _segmenter(config)
+        discriminator = None if config.recipe == "supervised" else _discriminator(config)
+    settings: dict[str, Any] = {
+        "lambda_adv": config.lambda_adv,
+        "lambda_adv_unlabelled": config.lambda_adv_unlabelled,
+        "lambda_semi": config.lambda_semi,
+        "semi_start": round((config.warmup or 0) * steps),
+        "ignore_label": config.ignored(),
+        "averaging": config.averaging,
+    }
+    if config.recipe == "strong":
+        settings |= {"seed": config.seed}
+    else:
+        settings |= {"t_semi": config.t_semi, "discriminator_fakes": config.discriminator_fakes}
+    trainer: Any = TeacherSegmenter if config.recipe == "strong" else AdversarialSegmenter
+    model = trainer(segmenter, discriminator, **settings)
     model.compile(
         keras.optimizers.AdamW(_decay(config.learning_rate, steps), config.weight_decay),
         model.discriminator

@@ -22,7 +22,13 @@ from tfadvseg.errors import InputError
 
 Number = TypeVar("Number", int, float)
 
-RECIPES = ("supervised", "adversarial", "paper")
+RECIPES = ("supervised", "adversarial", "paper", "strong")
+USE_UNLABELLED = ("paper", "strong")
+# What a setting that is not given becomes.
+BY_RECIPE: dict[str, dict[str, Any]] = {
+    "strong": {"lambda_semi": 1.0, "t_semi": "auto", "warmup": 0.1},
+    "paper": {"lambda_semi": 0.1, "t_semi": 0.2, "warmup": 0.3},
+}
 MODELS = ("unet", "attention_unet")
 NORMS = ("batch", "instance", "group")
 AUGMENTATIONS = ("flip", "affine", "elastic", "gamma", "noise")
@@ -129,14 +135,22 @@ class Config:
     )
 
     # Method
-    recipe: str = _setting("paper", "which of the paper's parts are used", choices=RECIPES)
+    recipe: str = _setting("paper", "how S learns, and from what", choices=RECIPES)
     steps: int | None = _setting(None, f"optimizer steps; none: {DEFAULT_STEPS}", 1)
     epochs: int | None = _setting(None, "passes over the labelled images, instead of steps", 1)
-    warmup: float = _setting(0.3, "share of the steps before the semi-supervised stage", 0, 1)
+    warmup: float | None = _setting(
+        None, "share of the steps before the semi-supervised stage; none: 0.3, strong 0.1", 0, 1
+    )
     lambda_adv: float = _setting(0.01, "weight of L_adv on labelled images", 0)
     lambda_adv_unlabelled: float = _setting(0.0, "weight of L_adv on unlabelled images", 0)
-    lambda_semi: float = _setting(0.1, "weight of L_semi", 0)
-    t_semi: float = _setting(0.2, "confidence above which a pseudo-label is trusted", 0, 1)
+    lambda_semi: float | None = _setting(None, "weight of L_semi; none: 0.1, strong 1", 0)
+    t_semi: float | str | None = _setting(
+        None,
+        "confidence above which a pseudo-label is trusted; auto (recipe strong alone): found on "
+        "the validation patients, for every class; none: 0.2, strong auto",
+        0,
+        1,
+    )
     discriminator_fakes: str = _setting(
         "labelled",
         "predictions that the discriminator learns as fake",
@@ -204,8 +218,34 @@ class Config:
                 f"discriminator_strides: expected one number or {layers} (a layer each, the last "
                 f"included), received {len(strides)}"
             )
+        if isinstance(self.t_semi, str) and self.t_semi != "auto":
+            raise InputError(f"t_semi: expected a number or auto, received {self.t_semi!r}")
+        if self.recipe == "strong":
+            self._check_strong()
+        elif self.t_semi == "auto":
+            raise InputError(
+                f"t_semi: auto is of recipe strong, received recipe {self.recipe}; give a number "
+                "from 0 to 1, or take --recipe strong"
+            )
         if self.classes is not None and not 2 <= len(self.classes) <= 255:
             raise InputError(f"classes: expected 2 to 255 names, received {len(self.classes)}")
+
+    def _check_strong(self) -> None:
+        """Refuses what recipe strong decides itself."""
+        if self.t_semi not in (None, "auto"):
+            raise InputError(
+                f"t_semi: recipe strong finds its thresholds, received {self.t_semi}; drop it, or "
+                "take --recipe paper"
+            )
+        if self.averaging == 0:
+            raise InputError(
+                "averaging: recipe strong is taught by averaged weights, received 0; drop it"
+            )
+        if self.lambda_adv_unlabelled > 0:
+            raise InputError(
+                "lambda_adv_unlabelled: recipe strong has no such loss, received "
+                f"{self.lambda_adv_unlabelled}; drop it, or take --recipe paper"
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Config:
@@ -233,6 +273,13 @@ class Config:
             for name, value in dataclasses.asdict(self).items()
         }
         return yaml.safe_dump(values, sort_keys=False)
+
+    def by_recipe(self) -> Config:
+        """The same with what its recipe decides filled in."""
+        defaults = BY_RECIPE["strong" if self.recipe == "strong" else "paper"]
+        return self.replace(
+            **{name: value for name, value in defaults.items() if getattr(self, name) is None}
+        )
 
     def total_steps(self, labelled_images: int) -> int:
         """Optimizer steps of the run; an epoch is one pass over the labelled images."""

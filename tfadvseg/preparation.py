@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfadvseg.config import Config
+from tfadvseg.config import USE_UNLABELLED, Config
 from tfadvseg.data.checks.facts import CaseFacts, inspect_all
 from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, unusable
@@ -35,19 +35,25 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     pool: Sequence[Case] = ()
     if config.unlabelled is not None:
         pool = read_unlabelled_folder(Path(config.unlabelled), **config.reading())
-        if config.recipe != "paper":
+        if config.recipe not in USE_UNLABELLED:
             warnings.warn(
                 f"recipe {config.recipe} uses no unlabelled image: {config.unlabelled} is not read",
                 DataWarning,
                 stacklevel=2,
             )
     split = split_cases(folder, pool, config)
-    if config.recipe == "paper" and not split.unlabelled:
+    if config.recipe in USE_UNLABELLED and not split.unlabelled:
         raise InputError(
-            "recipe paper: there is no unlabelled image; use --recipe adversarial, or give "
-            "--unlabelled DIR, or hide labels with --set labelled_fraction=0.5"
+            f"recipe {config.recipe}: there is no unlabelled image; use --recipe adversarial, or "
+            "give --unlabelled DIR, or hide labels with --set labelled_fraction=0.5"
         )
-    config = config.replace(
+    if config.recipe == "strong" and not split.val:
+        raise InputError(
+            "recipe strong: its thresholds are found on labelled patients that S does not train "
+            "on, and there is no validation patient; set val_patients to 1 or more, or take "
+            "--recipe paper"
+        )
+    config = config.by_recipe().replace(
         classes=config.classes or folder.classes,
         ignore_label=folder.ignore_label if config.ignore_label is None else config.ignore_label,
         window=config.window or folder.window,
@@ -82,7 +88,7 @@ def check_cases(cases: Sequence[Case], config: Config) -> None:
 def _check(split: Split, config: Config, progress: Progress) -> list[CaseFacts]:
     """Refuses cases that cannot be used, and warns of odd ones."""
     cases = (*split.labelled, *split.val, *split.test)
-    if config.recipe == "paper":
+    if config.recipe in USE_UNLABELLED:
         cases += split.unlabelled
     facts, broken = inspect_all(cases, progress, config.slice_axis)
     parts = by_part(split, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfadvseg.building import arithmetic, build_model
-from tfadvseg.config import Config
+from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.data.augment import geometric
+from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.folders.split import Split
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.data.pipeline import Pool, load_pool, training_stream
@@ -27,6 +29,7 @@ from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
+from tfadvseg.pseudo_labels import renew_trust
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
 
@@ -38,6 +41,21 @@ class Round:
     start: int
     stop: int
     stage: str
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The images of a run in memory.
+
+    Attributes:
+        labelled: with masks.
+        unlabelled: without, where the recipe uses them.
+        held_out: those of the validation patients, where pseudo-labels are judged on them.
+    """
+
+    labelled: Pool
+    unlabelled: Pool | None
+    held_out: Pool | None
 
 
 def fit(
@@ -80,9 +98,9 @@ def fit(
 
 def rounds(config: Config, start: int = 0) -> Iterator[Round]:
     """The rounds from a step to the end; they meet where the semi-supervised stage begins."""
-    total = config.total_steps(0)
+    total, warmup = config.total_steps(0), config.by_recipe().warmup or 0
     every = config.validate_every or max(50, math.ceil(total / 20))
-    switch = round(config.warmup * total) if config.recipe == "paper" else total
+    switch = round(warmup * total) if config.recipe in USE_UNLABELLED else total
     ends = sorted({*range(every, total, every), switch, total} - {0})
     for stop in ends:
         if stop > start:
@@ -140,13 +158,13 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
     if not todo or _is_stale(config, state):
         console.print("Nothing left to train.")
         return
-    labelled, unlabelled = _load(config, split, console)
+    pools = _load(config, split, console)
     predictor = Predictor(model, config)
     board = TensorBoard(folder.path / "tensorboard", split.val or split.labelled)
     steps = StepBar(console, config.total_steps(0), state["step"])
     with steps.progress:
         for part in todo:
-            row = _run_round(model, part, config, labelled, unlabelled, steps)
+            row = _run_round(model, part, config, pools, steps)
             scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
             _note(row, scores, model, state)
             best = state["stale"] == 0
@@ -166,8 +184,7 @@ def _run_round(
     model: AdversarialSegmenter,
     part: Round,
     config: Config,
-    labelled: Pool,
-    unlabelled: Pool | None,
+    pools: Pools,
     steps: StepBar,
 ) -> dict[str, Any]:
     """Trains the steps of one round; returns its row of the history."""
@@ -175,12 +192,17 @@ def _run_round(
     # the discriminator or L_adv takes them.
     early = config.lambda_adv_unlabelled > 0 or config.discriminator_fakes == "both"
     wanted = part.stage == "semi-supervised" or early
+    trust: dict[str, float] = {}
+    if pools.held_out is not None and part.stage == "semi-supervised":
+        trust = renew_trust(model, pools.held_out, config.ignored()).to_row(config.classes or ())
+    taught = config.recipe == "strong"  # the teacher sees true intensities
     stream = training_stream(
-        labelled,
-        unlabelled if wanted else None,
+        pools.labelled,
+        pools.unlabelled if wanted else None,
         batch_size=config.batch_size,
         unlabelled_batch_size=config.unlabelled_batch_size,
         augmentations=config.augment,
+        unlabelled_augmentations=geometric(config.augment) if taught else None,
         seed=config.seed,
         start_step=part.start,
     )
@@ -198,7 +220,7 @@ def _run_round(
     seconds = time.perf_counter() - began
     losses = {name: float(values[0]) for name, values in history.history.items()}
     speed = (part.stop - part.start) / seconds
-    return {"step": part.stop, "stage": part.stage, **losses, "steps_per_second": speed}
+    return {"step": part.stop, "stage": part.stage, **losses, **trust, "steps_per_second": speed}
 
 
 def _not_finite(error: Exception, model: AdversarialSegmenter) -> Exception:
@@ -237,20 +259,23 @@ def _is_stale(config: Config, state: dict[str, Any]) -> bool:
     return config.early_stopping is not None and state["stale"] >= config.early_stopping
 
 
-def _load(config: Config, split: Split, console: Console) -> tuple[Pool, Pool | None]:
-    """Decodes and preprocesses the training images, once."""
-    pools = []
-    for name in ("labelled", "unlabelled") if config.recipe == "paper" else ("labelled",):
-        pools.append(
-            load_pool(
-                getattr(split, name),
-                Preprocessing.from_config(config),
-                slice_axis=config.slice_axis,
-                ignore_label=config.ignored(),
-                progress=bar(console, f"Loading {name} images"),
-            )
+def _load(config: Config, split: Split, console: Console) -> Pools:
+    """Decodes and preprocesses the images that the recipe needs, once."""
+
+    def load(cases: Sequence[Case], name: str) -> Pool:
+        return load_pool(
+            cases,
+            Preprocessing.from_config(config),
+            slice_axis=config.slice_axis,
+            ignore_label=config.ignored(),
+            progress=bar(console, f"Loading {name} images"),
         )
-    return pools[0], pools[1] if len(pools) > 1 else None
+
+    return Pools(
+        load(split.labelled, "labelled"),
+        load(split.unlabelled, "unlabelled") if config.recipe in USE_UNLABELLED else None,
+        load(split.val, "validation") if config.recipe == "strong" else None,
+    )
 
 
 def _finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
@@ -271,7 +296,7 @@ def _describe(config: Config, split: Split, model: AdversarialSegmenter, console
     parts = [
         f"{len(getattr(split, name))} {name} cases (patients: {len(patients[name])})"
         for name in ("labelled", "unlabelled", "val", "test")
-        if name != "unlabelled" or config.recipe == "paper"
+        if name != "unlabelled" or config.recipe in USE_UNLABELLED
     ]
     console.print("Data: " + ", ".join(parts) + ".")
     if config.labelled_patients or config.labelled_fraction:

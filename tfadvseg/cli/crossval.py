@@ -12,7 +12,14 @@ from rich.console import Console
 
 from tfadvseg.cli.options import quiet_tensorflow, terminal
 from tfadvseg.coercion import check_range
-from tfadvseg.config import MODELS, RECIPES, Config, parse_assignment, read_settings
+from tfadvseg.config import (
+    MODELS,
+    RECIPES,
+    USE_UNLABELLED,
+    Config,
+    parse_assignment,
+    read_settings,
+)
 from tfadvseg.errors import InputError, TrainingError
 
 if TYPE_CHECKING:  # they bring readers of images, which --help does not need
@@ -105,9 +112,8 @@ def crossval(
     if not dry_run:
         folder.check_idle()
     check_gpus(devices)
-    material = read_material(
-        base, folds, pool="paper" in compared, progress=bar(console, "Reading files")
-    )
+    pool = not {*USE_UNLABELLED}.isdisjoint(compared)
+    material = read_material(base, folds, pool=pool, progress=bar(console, "Reading files"))
     plan = make_plan(material, Wanted(folds, fractions, compared, segmenters, seeds))
     folder.check_same(plan)
     console.print(plan_table(plan))

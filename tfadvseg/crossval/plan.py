@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from tfadvseg.config import Config
+from tfadvseg.config import USE_UNLABELLED, Config
 from tfadvseg.crossval.folds import Fold
 from tfadvseg.errors import InputError
 
@@ -128,7 +128,7 @@ class Plan:
             labelled_patients=run.labelled,
             val_patients=fold.val or 0,
             test_patients=fold.test,
-            unlabelled=self.config.unlabelled if run.trained_as == "paper" else None,
+            unlabelled=self.config.unlabelled if run.trained_as in USE_UNLABELLED else None,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from tfadvseg.config import MODELS, RECIPES, Config
+from tfadvseg.config import MODELS, RECIPES, USE_UNLABELLED, Config
 from tfadvseg.crossval.folds import Fold, label_order, labelled_number, make_folds
 from tfadvseg.crossval.material import Material
 from tfadvseg.crossval.plan import Plan, Run, Wanted
@@ -101,7 +101,7 @@ def _runs(folds: tuple[Fold, ...], material: Material, wanted: Wanted) -> Iterat
         for fraction, model, recipe in choices:
             labelled = _members(order[: labelled_number(fraction, len(order))], material)
             unlabelled = others | (set(fold.train) - set(labelled))
-            trained_as = "adversarial" if recipe == "paper" and not unlabelled else recipe
+            trained_as = "adversarial" if recipe in USE_UNLABELLED and not unlabelled else recipe
             text = str(fraction)
             name = f"fold{number}_{text.replace('/', '-')}_{trained_as}_{model}_seed{seed}"
             name = names.setdefault((seed, number, len(labelled), model, trained_as), name)

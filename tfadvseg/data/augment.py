@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+GEOMETRIC = ("flip", "affine", "elastic")  # those that leave the intensities
 SHARE = 0.5  # of the images that each change but the flip meets: clean ones must be seen too
 ROTATION_DEGREES = 30.0
 SCALING = 0.3  # sides are scaled by 1 - SCALING to 1 + SCALING
@@ -39,7 +40,7 @@ def augment(
     """
     seeds = tf.unstack(tf.random.split(seed, 4))
     shape = tf.shape(images)
-    if {"flip", "affine", "elastic"} & set(names):
+    if not set(GEOMETRIC).isdisjoint(names):
         points = _sampling_points(shape, names, seeds[0], seeds[1])
         images = sample_linear(images, points)
         masks = None if masks is None else sample_nearest(masks, points)
@@ -51,6 +52,11 @@ def augment(
         noise = tf.random.stateless_normal(shape, tf.random.split(seeds[3], 2)[0]) * spread
         images = tf.clip_by_value(images + noise * _met(shape[0], seeds[3], 4), 0.0, 1.0)
     return images, masks
+
+
+def geometric(names: Sequence[str]) -> tuple[str, ...]:
+    """Those changes that leave the intensities as they are."""
+    return tuple(name for name in names if name in GEOMETRIC)
 
 
 def sample_linear(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:

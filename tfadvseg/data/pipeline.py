@@ -96,6 +96,7 @@ def training_stream(
     unlabelled_batch_size: int,
     augmentations: Sequence[str],
     seed: int,
+    unlabelled_augmentations: Sequence[str] | None = None,
     start_step: int = 0,
 ) -> tf.data.Dataset:
     """An endless stream of `((images, masks), unlabelled)`, one element an optimizer step.
@@ -111,14 +112,16 @@ def training_stream(
         unlabelled_batch_size: unlabelled images in a batch.
         augmentations: see `augment`.
         seed: of the order and of the augmentation.
+        unlabelled_augmentations: of the unlabelled images; None: the same.
         start_step: the step that the first batch is for.
     """
     streams = [_stream(labelled, batch_size, augmentations, (seed, 0), start_step)]
     if unlabelled is None:
         stream = streams[0].map(lambda images, masks: ((images, masks), None))
     else:
-        seeds = (seed, 1)
-        streams.append(_stream(unlabelled, unlabelled_batch_size, augmentations, seeds, start_step))
+        changes = augmentations if unlabelled_augmentations is None else unlabelled_augmentations
+        size, seeds = unlabelled_batch_size, (seed, 1)
+        streams.append(_stream(unlabelled, size, changes, seeds, start_step))
         stream = tf.data.Dataset.zip(tuple(streams))
     return stream.prefetch(2)
 

@@ -3,6 +3,7 @@
 from tfadvseg.models.adversarial import AdversarialSegmenter
 from tfadvseg.models.attention_unet import AttentionUNet
 from tfadvseg.models.discriminator import Discriminator
+from tfadvseg.models.teacher import TeacherSegmenter
 from tfadvseg.models.unet import UNet
 
-__all__ = ["AdversarialSegmenter", "AttentionUNet", "Discriminator", "UNet"]
+__all__ = ["AdversarialSegmenter", "AttentionUNet", "Discriminator", "TeacherSegmenter", "UNet"]

@@ -63,7 +63,7 @@ class AdversarialSegmenter(keras.Model):
     ):
         super().__init__(inputs=segmenter.input, outputs=segmenter(segmenter.input), **kwargs)
         self.segmenter = segmenter
-        self.discriminator = discriminator
+        self.discriminator: Any = discriminator
         self.lambda_adv = lambda_adv
         self.lambda_adv_unlabelled = lambda_adv_unlabelled
         self.lambda_semi = lambda_semi
@@ -72,7 +72,7 @@ class AdversarialSegmenter(keras.Model):
         self.discriminator_fakes = discriminator_fakes
         self.ignore_label = ignore_label
         self.averaging = averaging
-        self.averaged = _copy(segmenter) if averaging else None
+        self.averaged: Any = _copy(segmenter) if averaging else None
         self.trackers = {name: keras.metrics.Mean(name=name) for name in METRICS}
 
     @property
@@ -166,7 +166,7 @@ class AdversarialSegmenter(keras.Model):
             if self.discriminator is not None:
                 values |= self._judge(self.discriminator, labels, valid, logits, unlabelled_logits)
             values["loss"] = self._segmenter_loss(values)
-            values = {name: _finite(value, name) for name, value in values.items()}
+            values = {name: finite(value, name) for name, value in values.items()}
         self._apply(tape, values["loss"], self.segmenter, self.optimizer)
         self._average()
         if self.discriminator is not None:
@@ -199,38 +199,46 @@ class AdversarialSegmenter(keras.Model):
         unlabelled_logits: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         """What D says of label maps and predictions: its loss and those it gives to S."""
-        real = _judgement(discriminator, labels)
-        fake = _judgement(discriminator, tf.nn.softmax(logits))
+        values, real, fake = self._judge_labelled(discriminator, labels, valid, logits)
+        if unlabelled_logits is None:
+            return values | {"d_loss": losses.discriminator(real, fake, valid, valid)}
+        fake_unlabelled = judgement(discriminator, tf.nn.softmax(unlabelled_logits))
+        trusted = losses.trusted_pixels(fake_unlabelled, self.t_semi)
+        everywhere = tf.ones_like(trusted)
+        values |= {
+            "semi_loss": losses.self_training(unlabelled_logits, trusted),
+            "adv_loss_unlabelled": losses.adversarial(fake_unlabelled, everywhere),
+            "kept": tf.reduce_mean(trusted),
+            "d_fake_unlabelled": tf.reduce_mean(tf.sigmoid(fake_unlabelled)),
+        }
+        if self.discriminator_fakes == "both":
+            fake = tf.concat([fake, fake_unlabelled], axis=0)
+            everywhere = tf.concat([valid, everywhere], axis=0)
+            return values | {"d_loss": losses.discriminator(real, fake, valid, everywhere)}
+        return values | {"d_loss": losses.discriminator(real, fake, valid, valid)}
+
+    def _judge_labelled(
+        self, discriminator: Discriminator, labels: tf.Tensor, valid: tf.Tensor, logits: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """L_adv and D's means, and D's logits for label maps and predictions."""
+        real = judgement(discriminator, labels)
+        fake = judgement(discriminator, tf.nn.softmax(logits))
         values = {
             "adv_loss": losses.adversarial(fake, valid),
             "d_real": losses.masked_mean(tf.sigmoid(real), valid),
             "d_fake_labelled": losses.masked_mean(tf.sigmoid(fake), valid),
         }
-        all_fakes, fakes_valid = fake, valid
-        if unlabelled_logits is not None:
-            fake_unlabelled = _judgement(discriminator, tf.nn.softmax(unlabelled_logits))
-            trusted = losses.trusted_pixels(fake_unlabelled, self.t_semi)
-            everywhere = tf.ones_like(trusted)
-            values |= {
-                "semi_loss": losses.self_training(unlabelled_logits, trusted),
-                "adv_loss_unlabelled": losses.adversarial(fake_unlabelled, everywhere),
-                "kept": tf.reduce_mean(trusted),
-                "d_fake_unlabelled": tf.reduce_mean(tf.sigmoid(fake_unlabelled)),
-            }
-            if self.discriminator_fakes == "both":
-                all_fakes = tf.concat([fake, fake_unlabelled], axis=0)
-                fakes_valid = tf.concat([valid, everywhere], axis=0)
-        values["d_loss"] = losses.discriminator(real, all_fakes, valid, fakes_valid)
-        return values
+        return values, real, fake
 
     def _segmenter_loss(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
         """Eq. (2), and Eq. (5) from the step `semi_start` on."""
         loss = values["ce_loss"]
         if "adv_loss" in values:
             loss += self.lambda_adv * values["adv_loss"]
+        if "adv_loss_unlabelled" in values:
+            loss += self.lambda_adv_unlabelled * values["adv_loss_unlabelled"]
         if "semi_loss" in values:
             started = tf.cast(self.optimizer.iterations >= self.semi_start, tf.float32)
-            loss += self.lambda_adv_unlabelled * values["adv_loss_unlabelled"]
             loss += started * self.lambda_semi * values["semi_loss"]
         return loss
 
@@ -261,7 +269,7 @@ class AdversarialSegmenter(keras.Model):
             mean.assign(value)
 
     def _track(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        names = [name for name in METRICS if name in values]
+        names = [name for name in self.trackers if name in values]
         for name in names:
             self.trackers[name].update_state(values[name])
         return {name: self.trackers[name].result() for name in names}
@@ -274,10 +282,11 @@ def _copy(network: keras.Model) -> keras.Model:
     return copy
 
 
-def _judgement(discriminator: Discriminator, class_map: tf.Tensor) -> tf.Tensor:
+def judgement(discriminator: Discriminator, class_map: tf.Tensor) -> tf.Tensor:
+    """D's logits (N, H, W) for class maps (N, H, W, C)."""
     return tf.squeeze(discriminator(class_map, training=True), axis=-1)
 
 
-def _finite(value: tf.Tensor, name: str) -> tf.Tensor:
+def finite(value: tf.Tensor, name: str) -> tf.Tensor:
     """Stops the step, before any weight moves, where a loss is not a number."""
     return tf.debugging.check_numerics(value, name) if "loss" in name else value

@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadvseg import calibration, losses
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, views
+
+CLASSES, IGNORED = 3, 255
+ALWAYS = (np.array([[0.0, 1.0, 0.0]] * CLASSES), np.zeros(CLASSES), np.ones(CLASSES))
+
+
+def make(s_rate=0.1, d_rate=0.1, norm="instance", **settings):
+    keras.utils.set_random_seed(1)
+    segmenter = UNet(CLASSES, 1, base_filters=4, depth=2, norm=norm)
+    model = TeacherSegmenter(segmenter, Discriminator(CLASSES, (4, 8)), **settings)
+    model.compile(keras.optimizers.SGD(s_rate), keras.optimizers.SGD(d_rate))
+    return model
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(23)
+    images, unlabelled = rng.random((2, 16, 16, 1)), rng.random((3, 16, 16, 1))
+    masks = rng.integers(0, CLASSES, (2, 16, 16))
+    masks[rng.random(masks.shape) < 0.2] = IGNORED
+    images, unlabelled = (tf.constant(x, tf.float32) for x in (images, unlabelled))
+    return (images, tf.constant(masks, tf.int32)), unlabelled
+
+
+def step(model, data):
+    model.reset_metrics()
+    return {name: float(value) for name, value in model.train_step(data).items()}
+
+
+def weights(network):
+    return [variable.numpy() for variable in network.variables]
+
+
+def same(first, second):
+    return all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, second, strict=True))
+
+
+def after_a_step(data, trust=None, network="segmenter", **settings):
+    model = make(**settings)
+    if trust:
+        model.set_trust(*trust)
+    model.train_step(data)
+    return weights(getattr(model, network))
+
+
+def test_nothing_is_trusted_before_it_is_found_out(batch):
+    values = step(make(), batch)
+    assert values["kept"] == values["semi_loss"] == 0
+    assert same(after_a_step(batch), after_a_step((batch[0], None)))
+
+
+def test_trusted_pseudo_labels_move_s_and_by_their_weight(batch):
+    nothing, half = after_a_step(batch), (*ALWAYS[:2], np.full(CLASSES, 0.5))
+    full = after_a_step(batch, ALWAYS, lambda_semi=1.0)
+    assert not same(full, nothing)
+    assert same(after_a_step(batch, half, lambda_semi=2.0), full)
+    assert same(after_a_step(batch, ALWAYS, lambda_semi=1.0, semi_start=9), nothing)
+
+
+def test_semi_loss_by_hand(batch):
+    """The teacher sees the image, the student a harder view with a piece of the next image."""
+    model, (labelled, unlabelled) = make(seed=5), batch
+    weights_of_classes = np.array([0.25, 1.0, 0.5], np.float32)
+    model.set_trust(*ALWAYS[:2], weights_of_classes)
+    classes = tf.argmax(model.averaged(unlabelled, training=False), axis=-1)
+    seeds = tf.random.split(tf.constant([5, 0], tf.int64), 2)
+    box = views.boxes(3, 16, 16, seeds[0])
+    assert 0 < float(tf.reduce_mean(box)) < 1
+    seen = views.pasted(views.harder(unlabelled, seeds[1]), box)
+    logits = model.segmenter(seen, training=True)
+    expected = views.pasted(classes, box)
+    surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
+    counted = tf.gather(weights_of_classes, expected)
+    values = step(model, (labelled, unlabelled))
+    assert values["semi_loss"] == pytest.approx(float(tf.reduce_mean(counted * surprise)), rel=1e-4)
+    assert values["kept"] == 1
+
+
+def test_what_is_trusted_follows_s_and_d(batch, monkeypatch):
+    monkeypatch.setattr(views, "boxes", lambda count, h, w, seed: tf.zeros((count, h, w)))
+    model = make()
+    probabilities = tf.nn.softmax(model.averaged(batch[1], training=False))
+    judged = tf.squeeze(model.discriminator(probabilities, training=True), -1)
+    coefficients = np.array([[0.1, 0.5, 2.0], [-1, 1, 0.3], [0.2, 0, -1]])
+    model.set_trust(coefficients, *ALWAYS[1:])
+    found = model.chance_right(probabilities, judged).numpy()
+    pixels = calibration.judged(
+        probabilities.numpy(), tf.sigmoid(judged).numpy(), np.zeros((3, 16, 16)), IGNORED
+    )
+    expected = calibration.probability_right(coefficients, pixels)
+    np.testing.assert_allclose(found.ravel(), expected, atol=1e-4)
+    thresholds = np.array([np.median(found), np.inf, 0.0])
+    model.set_trust(coefficients, thresholds, ALWAYS[2])
+    classes = probabilities.numpy().argmax(-1)
+    kept = (found >= thresholds[classes]).mean()
+    assert 0 < kept < 1 and step(model, batch)["kept"] == pytest.approx(kept)
+
+
+def test_each_update_moves_its_own_network(batch):
+    still = make(s_rate=0.0)
+    still.set_trust(*ALWAYS)
+    before = weights(still.segmenter), weights(still.averaged), weights(still.discriminator)
+    still.train_step(batch)
+    assert same(weights(still.segmenter), before[0]) and same(weights(still.averaged), before[1])
+    assert not same(weights(still.discriminator), before[2])
+    expected = after_a_step(batch, network="discriminator")
+    assert same(after_a_step(batch, ALWAYS, "discriminator", lambda_semi=9.0), expected)
+
+
+def test_d_learns_the_teachers_maps_as_fake(batch):
+    model, ((images, masks), unlabelled) = make(), batch
+    labels = losses.one_hot(masks, CLASSES, IGNORED)
+    valid = losses.valid_pixels(masks, IGNORED)
+
+    def judge(maps):
+        return tf.squeeze(model.discriminator(maps, training=True), -1)
+
+    fakes = [judge(tf.nn.softmax(model.segmenter(images, training=True)))]
+    fakes.append(judge(tf.nn.softmax(model.averaged(unlabelled, training=False))))
+    counted = tf.concat([valid, tf.ones_like(fakes[1])], 0)
+    expected = losses.discriminator(judge(labels), tf.concat(fakes, 0), valid, counted)
+    assert step(model, batch)["d_loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_a_loaded_model_goes_on_exactly_as_the_saved_one(norm, batch, tmp_path):
+    model = make(norm=norm, seed=3)
+    model.set_trust(*ALWAYS)
+    step(model, batch)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert step(model, batch) == step(loaded, batch)
+    for name in ("segmenter", "averaged", "discriminator"):
+        assert same(weights(getattr(model, name)), weights(getattr(loaded, name)))
+    assert loaded.get_config() == model.get_config()

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+
+from tfadvseg.calibration import Judged, logit
+from tfadvseg.data.pipeline import Pool
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet
+from tfadvseg.pseudo_labels import TARGET, find_trust, quotas, renew_trust
+
+
+def said(*classes):
+    """Pixels of classes: the chances that S gives them, and how often these are right."""
+    rng, parts = np.random.default_rng(3), []
+    for index, (chances, shares) in enumerate(classes):
+        for chance, share in zip(chances, shares, strict=True):
+            right = rng.permutation(1000) < share * 1000
+            evidence = np.array([[1.0, logit(np.array(chance)), 0.0]] * 1000)
+            parts.append(Judged(np.full(1000, index), evidence, right))
+    return Judged(*(np.concatenate([getattr(p, n) for p in parts]) for n in vars(parts[0])))
+
+
+def test_each_class_has_its_own_threshold_and_reaches_the_target():
+    trust = find_trust(said(((0.9, 0.99), (0.95, 0.99)), ((0.9, 0.99), (0.6, 0.9))), 2)
+    np.testing.assert_allclose(trust.shares, [1, 0.5])
+    assert trust.precisions[1] == pytest.approx(0.9) and trust.precisions[0] > 0.95
+    assert trust.precisions.min() >= TARGET
+
+
+def test_what_never_reaches_the_target_is_not_trusted():
+    trust = find_trust(said(((0.9, 0.99), (0.95, 0.99)), ((0.9, 0.99), (0.3, 0.5))), 3)
+    assert trust.thresholds[1] == np.inf and trust.shares[1] == 0
+    assert trust.thresholds[2] == np.inf and np.isnan(trust.precisions[2])  # was never predicted
+    assert trust.to_row(("a", "b", "c")).keys() == {
+        *("trusted a", "trusted b", "trusted c", "precision a")
+    }
+
+
+def test_background_counts_no_more_than_foreground():
+    np.testing.assert_allclose(quotas(np.array([0.9, 0.1, 0.3])), [0.2 / 0.9, 1, 0.2 / 0.3])
+    np.testing.assert_array_equal(quotas(np.array([0.9, 0.0, 0.0])), [0, 0, 0])
+    np.testing.assert_array_equal(quotas(np.array([0.1, 0.5, 0.5])), [1, 1, 1])
+
+
+def test_the_model_is_told():
+    keras.utils.set_random_seed(2)
+    model = TeacherSegmenter(UNet(3, 1, 4, 2, "instance"), Discriminator(3, (4, 8)))
+    rng = np.random.default_rng(0)
+    images = rng.random((5, 16, 16, 1)).astype(np.float32)
+    masks = rng.integers(0, 3, (5, 16, 16)).astype(np.uint8)
+    assert np.isinf(model.thresholds).all()
+    trust = renew_trust(model, Pool(images, masks), 255)
+    np.testing.assert_allclose(model.coefficients, trust.coefficients, rtol=1e-6)
+    np.testing.assert_allclose(model.thresholds, trust.thresholds, rtol=1e-6)
+    np.testing.assert_allclose(model.class_weights, trust.class_weights, rtol=1e-6)

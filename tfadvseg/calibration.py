@@ -1,0 +1,116 @@
+"""How often a prediction is right, as a function of what S and D say of it.
+
+S's probability and D's confidence rank pixels, but neither is a probability of being right: S is
+too sure of itself, and D has learnt to tell label maps from predictions. Both are brought to one by
+logistic regression (Platt 1999), a class each, on labelled patients that S does not train on:
+
+    P(right | class c) = sigmoid(a_c + b_c logit(S's probability of c) + d_c logit(D's confidence))
+
+Shapes:
+    probabilities: (N, H, W, C), S's, float.
+    confidence: (N, H, W), D's, in [0, 1]; None without a discriminator.
+    masks: (N, H, W), the labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression, minimize
+from scipy.special import expit, log_expit
+
+LIMIT = 12.0  # of logits: beyond it arithmetic of 32 bits knows no more
+PIXELS = 40_000  # of a class that are fitted
+PRIOR = 1.0  # pixels' worth of evidence that S's probability is right as it is
+START = (0.0, 1.0, 0.0)  # P(right) is S's probability
+GROUPS = 200  # of pixels with about the same P(right)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Pixels whose label is known: what was said of them, and whether it was right.
+
+    Attributes:
+        classes: (P,) predicted class.
+        evidence: (P, 3): 1, logit of S's probability, logit of D's confidence (0 without D).
+        right: (P,) whether the label is the predicted class.
+    """
+
+    classes: np.ndarray
+    evidence: np.ndarray
+    right: np.ndarray
+
+
+def judged(
+    probabilities: np.ndarray,
+    confidence: np.ndarray | None,
+    masks: np.ndarray,
+    ignore_label: int,
+) -> Judged:
+    """The pixels that have a label."""
+    counted = masks != ignore_label
+    probabilities, labels = probabilities[counted], masks[counted]
+    classes = probabilities.argmax(axis=-1)
+    own = np.take_along_axis(probabilities, classes[:, None], axis=-1)[:, 0]
+    said = np.full(len(own), 0.5) if confidence is None else confidence[counted]
+    evidence = np.stack([np.ones(len(own)), logit(own), logit(said)], axis=-1)
+    return Judged(classes, evidence, classes == labels)
+
+
+def fit(pixels: Judged, num_classes: int) -> np.ndarray:
+    """The coefficients (C, 3) of every class, by penalised maximum likelihood.
+
+    A class that nothing was predicted as keeps S's probability.
+    """
+    return np.stack([_fit_class(pixels, index) for index in range(num_classes)])
+
+
+def probability_right(coefficients: np.ndarray, pixels: Judged) -> np.ndarray:
+    """P(right) of pixels, (P,)."""
+    return expit(np.sum(coefficients[pixels.classes] * pixels.evidence, axis=-1))
+
+
+def threshold(chances: np.ndarray, right: np.ndarray, target: float) -> float:
+    """The lowest P(right) from which on pixels are right as often as wished; infinite if none.
+
+    As often counts for the pixels near the threshold, not for all above it: else a sea of easy
+    background would pay for wrong pixels at its shore. How often pixels of equal P(right) are right
+    is smoothed to grow with P(right) (isotonic regression), so that there is one threshold.
+
+    Args:
+        chances: (P,) of one class.
+        right: (P,) booleans.
+        target: precision, in (0, 1].
+    """
+    if not len(chances):
+        return np.inf
+    order = np.argsort(chances)
+    groups = np.array_split(order, min(len(order), GROUPS))
+    shares = [right[group].mean() for group in groups]
+    smooth = isotonic_regression(shares, weights=[len(group) for group in groups]).x
+    enough = np.nonzero(smooth >= target)[0]
+    return float(chances[groups[enough[0]]].min()) if len(enough) else np.inf
+
+
+def logit(values: np.ndarray) -> np.ndarray:
+    """log(v / (1 - v)), within +-12."""
+    tiny = np.exp(-LIMIT)
+    values = np.clip(values.astype(np.float64), tiny, 1 - tiny)
+    return np.log(values) - np.log1p(-values)
+
+
+def _fit_class(pixels: Judged, index: int) -> np.ndarray:
+    """Maximises the likelihood of one class, which `PRIOR` keeps from extremes."""
+    own = np.nonzero(pixels.classes == index)[0]
+    own = own[:: max(1, len(own) // PIXELS)]
+    x, y = pixels.evidence[own], pixels.right[own].astype(np.float64)
+    start = np.array(START)
+
+    def cost(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        said, away = x @ coefficients, coefficients - start
+        surprise = -np.sum(y * log_expit(said) + (1 - y) * log_expit(-said))
+        slope = x.T @ (expit(said) - y)
+        return surprise + PRIOR / 2 * np.sum(away**2), slope + PRIOR * away
+
+    return np.asarray(minimize(cost, start, jac=True, method="BFGS").x)

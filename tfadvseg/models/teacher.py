@@ -1,0 +1,157 @@
+"""TeacherSegmenter: pseudo-labels of a teacher, trusted where S and D have earned it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfadvseg import calibration, losses
+from tfadvseg.models import views
+from tfadvseg.models.adversarial import AdversarialSegmenter, finite, judgement
+from tfadvseg.models.discriminator import Discriminator
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the student shall learn from unlabelled images.
+
+    Attributes:
+        images: (M, H, W, K), the student's harder view.
+        classes: (M, H, W), the pseudo-labels of what that view shows.
+        weights: (M, H, W), 0 where they are not trusted.
+    """
+
+    images: tf.Tensor
+    classes: tf.Tensor
+    weights: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("tfadvseg")
+class TeacherSegmenter(AdversarialSegmenter):
+    """Recipe `strong`: S with averaged weights teaches S on unlabelled images.
+
+    The teacher sees an image as it is, the student a harder view of it. A pseudo-label is trusted
+    where the probability that it is right, from S's probability and D's confidence together,
+    reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted.
+
+    Args:
+        segmenter: S.
+        discriminator: D.
+        averaging: decay of the teacher's weights, above 0.
+        seed: of the harder views.
+        **settings: of `AdversarialSegmenter`.
+    """
+
+    def __init__(
+        self,
+        segmenter: keras.Model,
+        discriminator: Discriminator,
+        averaging: float = 0.99,
+        seed: int = 0,
+        **settings: Any,
+    ):
+        super().__init__(segmenter, discriminator, averaging=averaging, **settings)
+        self.seed = seed
+        classes = self.output_shape[-1]
+        self.coefficients = self._constant("coefficients", np.zeros((classes, 3)))
+        self.thresholds = self._constant("thresholds", np.full(classes, np.inf))
+        self.class_weights = self._constant("class_weights", np.ones(classes))
+
+    def _constant(self, name: str, value: np.ndarray) -> keras.Variable:
+        return keras.Variable(value, dtype="float32", trainable=False, name=name)
+
+    def set_trust(
+        self, coefficients: np.ndarray, thresholds: np.ndarray, class_weights: np.ndarray
+    ) -> None:
+        """Says which pseudo-labels to trust from now on.
+
+        Args:
+            coefficients: (C, 3) of `calibration.fit`.
+            thresholds: (C,) of P(right).
+            class_weights: (C,) what a trusted pixel of a class counts, in [0, 1].
+        """
+        self.coefficients.assign(coefficients)
+        self.thresholds.assign(thresholds)
+        self.class_weights.assign(class_weights)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Updates the segmenter, the teacher and the discriminator on one batch.
+
+        Args:
+            data: as of `AdversarialSegmenter.train_step`; without unlabelled images, S and D learn
+                from the labelled ones alone.
+
+        Returns:
+            The means since the epoch began of every loss and figure that this step has.
+        """
+        (images, masks), unlabelled = data
+        labels = losses.one_hot(masks, self.output_shape[-1], self.ignore_label)
+        valid = losses.valid_pixels(masks, self.ignore_label)
+        # Persistent: D's pass over the teacher's maps tells what to trust and what D has to learn.
+        with tf.GradientTape(persistent=True) as tape:
+            lesson, fake_unlabelled = self._teach(unlabelled)
+            logits, student = self._segment(images, lesson and lesson.images)
+            values, real, fake = self._judge_labelled(self.discriminator, labels, valid, logits)
+            values["ce_loss"] = losses.cross_entropy(labels, logits, valid)
+            if lesson is not None:
+                values |= self._learn(lesson, student, fake_unlabelled)
+                fake = tf.concat([fake, fake_unlabelled], axis=0)
+            counted = tf.concat([valid, tf.ones_like(fake[tf.shape(valid)[0] :])], axis=0)
+            values["d_loss"] = losses.discriminator(real, fake, valid, counted)
+            values["loss"] = self._segmenter_loss(values)
+            values = {name: finite(value, name) for name, value in values.items()}
+        self._apply(tape, values["loss"], self.segmenter, self.optimizer)
+        self._average()
+        self._apply(tape, values["d_loss"], self.discriminator, self.discriminator_optimizer)
+        return self._track(values)
+
+    def _teach(self, unlabelled: tf.Tensor | None) -> tuple[Lesson | None, tf.Tensor | None]:
+        """The teacher's pseudo-labels as a lesson, and D's logits for the teacher's class maps."""
+        if unlabelled is None:
+            return None, None
+        taught = tf.stop_gradient(tf.nn.softmax(self.averaged(unlabelled, training=False)))
+        judged = judgement(self.discriminator, taught)
+        classes = tf.argmax(taught, axis=-1)
+        trusted = self.chance_right(taught, judged) >= tf.gather(self.thresholds, classes)
+        weights = tf.cast(trusted, tf.float32) * tf.gather(self.class_weights, classes)
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        seeds, size = tf.random.split(tf.stack([self.seed, step]), 2), tf.shape(classes)
+        box = views.boxes(size[0], size[1], size[2], seeds[0])
+        images, classes, weights = (
+            views.pasted(part, box)
+            for part in (views.harder(unlabelled, seeds[1]), classes, tf.stop_gradient(weights))
+        )
+        return Lesson(images, classes, weights), judged
+
+    def chance_right(self, probabilities: tf.Tensor, judged: tf.Tensor) -> tf.Tensor:
+        """P(right) of the most probable class, see `calibration`.
+
+        Args:
+            probabilities: (N, H, W, C).
+            judged: (N, H, W), D's logits for them.
+        """
+        own = tf.reduce_max(probabilities, axis=-1)
+        said = tf.math.log(own) - tf.math.log1p(-own)
+        limit = calibration.LIMIT
+        evidence = [tf.ones_like(own)]
+        evidence += [tf.clip_by_value(value, -limit, limit) for value in (said, judged)]
+        weights = tf.gather(self.coefficients, tf.argmax(probabilities, axis=-1))
+        return tf.stop_gradient(tf.sigmoid(tf.reduce_sum(weights * tf.stack(evidence, -1), -1)))
+
+    def _learn(
+        self, lesson: Lesson, student: tf.Tensor, fake_unlabelled: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """L_semi of the student: a mean over all pixels, so that it grows with what is trusted."""
+        surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(lesson.classes, student)
+        return {
+            "semi_loss": tf.reduce_mean(lesson.weights * surprise),
+            "kept": tf.reduce_mean(tf.cast(lesson.weights > 0, tf.float32)),
+            "d_fake_unlabelled": tf.reduce_mean(tf.sigmoid(fake_unlabelled)),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}

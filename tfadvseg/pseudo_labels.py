@@ -1,0 +1,112 @@
+"""Which pseudo-labels recipe strong trusts: thresholds from labelled patients kept aside.
+
+S does not train on the validation patients, so what the teacher says of them is as right as what it
+says of unlabelled ones. For every class, the threshold of P(right) is the lowest from which on
+pixels are right as often as `TARGET` (`calibration.threshold`).
+
+A class that is easy, background above all, is trusted on most of its pixels long before a small
+vessel is, and would teach S that there is nothing else. So no class counts more than the foreground
+classes on average: its trusted pixels weigh
+
+    w_c = min(1, mean over foreground classes of share_f / share_c)
+
+where share_c is the share of the pixels predicted as class c that are trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfadvseg import calibration
+from tfadvseg.calibration import Judged
+from tfadvseg.data.pipeline import Pool
+from tfadvseg.data.preprocess import batches
+from tfadvseg.models import TeacherSegmenter
+from tfadvseg.models.adversarial import judgement
+
+TARGET = 0.8  # how often a trusted pixel near the threshold shall be right
+FEWEST = 50  # pixels of a class below which nothing is known of it
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is trusted, and how right it is on the patients that it was found on.
+
+    Attributes:
+        coefficients: (C, 3) of P(right), see `calibration`.
+        thresholds: (C,) of P(right); infinite where nothing is trusted.
+        shares: (C,) trusted share of the pixels predicted as each class.
+        precisions: (C,) share of the trusted pixels that are right; NaN where none is trusted.
+        class_weights: (C,) what a trusted pixel counts.
+    """
+
+    coefficients: np.ndarray
+    thresholds: np.ndarray
+    shares: np.ndarray
+    precisions: np.ndarray
+    class_weights: np.ndarray
+
+    def to_row(self, classes: Sequence[str]) -> dict[str, float]:
+        """Columns of the history: share and precision of each class."""
+        columns = {"trusted": self.shares, "precision": self.precisions}
+        return {
+            f"{name} {label}": float(value)
+            for name, values in columns.items()
+            for label, value in zip(classes, values, strict=True)
+            if np.isfinite(value)
+        }
+
+
+def renew_trust(model: TeacherSegmenter, pool: Pool, ignore_label: int) -> Trust:
+    """Finds anew what to trust of the teacher, and tells the model.
+
+    Args:
+        model: as it is now.
+        pool: slices with masks that S does not train on.
+        ignore_label: mask value that does not count.
+    """
+    trust = find_trust(_judge(model, pool, ignore_label), model.output_shape[-1])
+    model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)
+    return trust
+
+
+def find_trust(pixels: Judged, num_classes: int) -> Trust:
+    """Thresholds and weights from pixels whose label is known."""
+    coefficients = calibration.fit(pixels, num_classes)
+    chances = calibration.probability_right(coefficients, pixels)
+    thresholds, shares = np.full(num_classes, np.inf), np.zeros(num_classes)
+    precisions = np.full(num_classes, np.nan)
+    for index in range(num_classes):
+        own = pixels.classes == index
+        if own.sum() < FEWEST:
+            continue
+        thresholds[index] = calibration.threshold(chances[own], pixels.right[own], TARGET)
+        trusted = own & (chances >= thresholds[index])
+        shares[index] = trusted.sum() / own.sum()
+        precisions[index] = pixels.right[trusted].mean() if trusted.any() else np.nan
+    return Trust(coefficients, thresholds, shares, precisions, quotas(shares))
+
+
+def quotas(shares: np.ndarray) -> np.ndarray:
+    """The weight of a trusted pixel of each class, (C,) from 0 to 1."""
+    typical = shares[1:].mean()
+    return np.minimum(1.0, typical / np.maximum(shares, 1e-6))
+
+
+def _judge(model: TeacherSegmenter, pool: Pool, ignore_label: int) -> Judged:
+    """What teacher and D say of the slices of a pool."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *pool.images.shape[1:]), tf.float32)])
+    def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        probabilities = tf.nn.softmax(model.predicting(images, training=False))
+        return probabilities, tf.sigmoid(judgement(model.discriminator, probabilities))
+
+    parts: list[Any] = [look(part) for part in batches(pool.images, pool.images.shape[1:3])]
+    probabilities, confidence = (np.concatenate(column) for column in zip(*parts, strict=True))
+    assert pool.masks is not None  # validation patients have them
+    return calibration.judged(probabilities, confidence, pool.masks, ignore_label)
