@@ -5,7 +5,7 @@ import pytest
 from tfadvseg.calibration import Judged, logit
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.models import Discriminator, TeacherSegmenter, UNet
-from tfadvseg.pseudo_labels import TARGET, find_trust, quotas, renew_trust
+from tfadvseg.pseudo_labels import TARGET, Examiner, find_trust, quotas
 
 
 def said(*classes):
@@ -48,7 +48,7 @@ def test_the_model_is_told():
     images = rng.random((5, 16, 16, 1)).astype(np.float32)
     masks = rng.integers(0, 3, (5, 16, 16)).astype(np.uint8)
     assert np.isinf(model.thresholds).all()
-    trust = renew_trust(model, Pool(images, masks), 255)
+    trust = Examiner(model, Pool(images, masks), 255).renew()
     np.testing.assert_allclose(model.coefficients, trust.coefficients, rtol=1e-6)
     np.testing.assert_allclose(model.thresholds, trust.thresholds, rtol=1e-6)
     np.testing.assert_allclose(model.class_weights, trust.class_weights, rtol=1e-6)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -62,17 +61,36 @@ class Trust:
         }
 
 
-def renew_trust(model: TeacherSegmenter, pool: Pool, ignore_label: int) -> Trust:
-    """Finds anew what to trust of the teacher, and tells the model.
+class Examiner:
+    """Finds out what to trust of a teacher on slices that S does not train on.
 
     Args:
-        model: as it is now.
-        pool: slices with masks that S does not train on.
+        model: whose teacher and D are asked, and which is told.
+        pool: slices with masks.
         ignore_label: mask value that does not count.
     """
-    trust = find_trust(_judge(model, pool, ignore_label), model.output_shape[-1])
-    model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)
-    return trust
+
+    def __init__(self, model: TeacherSegmenter, pool: Pool, ignore_label: int):
+        self.model, self.pool, self.ignore_label = model, pool, ignore_label
+        slices = tf.TensorSpec((None, *pool.images.shape[1:]), tf.float32)
+        self._look = tf.function(self._graph, input_signature=[slices])
+
+    def renew(self) -> Trust:
+        """Finds anew what to trust of the model as it is now, and tells it."""
+        trust = find_trust(self.judge(), self.model.output_shape[-1])
+        self.model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)
+        return trust
+
+    def judge(self) -> Judged:
+        """What teacher and D say of the slices, and whether it is right."""
+        images, masks = self.pool.images, np.asarray(self.pool.masks)
+        parts = [self._look(part) for part in batches(images, images.shape[1:3])]
+        probabilities, confidence = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return calibration.judged(probabilities, confidence, masks, self.ignore_label)
+
+    def _graph(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        probabilities = tf.nn.softmax(self.model.averaged(images, training=False))
+        return probabilities, tf.sigmoid(judgement(self.model.discriminator, probabilities))
 
 
 def find_trust(pixels: Judged, num_classes: int) -> Trust:
@@ -96,17 +114,3 @@ def quotas(shares: np.ndarray) -> np.ndarray:
     """The weight of a trusted pixel of each class, (C,) from 0 to 1."""
     typical = shares[1:].mean()
     return np.minimum(1.0, typical / np.maximum(shares, 1e-6))
-
-
-def _judge(model: TeacherSegmenter, pool: Pool, ignore_label: int) -> Judged:
-    """What teacher and D say of the slices of a pool."""
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *pool.images.shape[1:]), tf.float32)])
-    def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        probabilities = tf.nn.softmax(model.predicting(images, training=False))
-        return probabilities, tf.sigmoid(judgement(model.discriminator, probabilities))
-
-    parts: list[Any] = [look(part) for part in batches(pool.images, pool.images.shape[1:3])]
-    probabilities, confidence = (np.concatenate(column) for column in zip(*parts, strict=True))
-    assert pool.masks is not None  # validation patients have them
-    return calibration.judged(probabilities, confidence, pool.masks, ignore_label)

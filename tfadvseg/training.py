@@ -29,7 +29,7 @@ from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
-from tfadvseg.pseudo_labels import renew_trust
+from tfadvseg.pseudo_labels import Examiner
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
 
@@ -159,12 +159,14 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
         console.print("Nothing left to train.")
         return
     pools = _load(config, split, console)
+    held_out = pools.held_out
+    examiner = Examiner(model, held_out, config.ignored()) if held_out else None
     predictor = Predictor(model, config)
     board = TensorBoard(folder.path / "tensorboard", split.val or split.labelled)
     steps = StepBar(console, config.total_steps(0), state["step"])
     with steps.progress:
         for part in todo:
-            row = _run_round(model, part, config, pools, steps)
+            row = _run_round(model, part, config, pools, examiner, steps)
             scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
             _note(row, scores, model, state)
             best = state["stale"] == 0
@@ -185,6 +187,7 @@ def _run_round(
     part: Round,
     config: Config,
     pools: Pools,
+    examiner: Examiner | None,
     steps: StepBar,
 ) -> dict[str, Any]:
     """Trains the steps of one round; returns its row of the history."""
@@ -193,8 +196,8 @@ def _run_round(
     early = config.lambda_adv_unlabelled > 0 or config.discriminator_fakes == "both"
     wanted = part.stage == "semi-supervised" or early
     trust: dict[str, float] = {}
-    if pools.held_out is not None and part.stage == "semi-supervised":
-        trust = renew_trust(model, pools.held_out, config.ignored()).to_row(config.classes or ())
+    if examiner is not None and part.stage == "semi-supervised":
+        trust = examiner.renew().to_row(config.classes or ())
     taught = config.recipe == "strong"  # the teacher sees true intensities
     stream = training_stream(
         pools.labelled,

@@ -1,0 +1,86 @@
+"""Recipe strong, from the command of a run to what lies in its folder."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from tfadvseg.config import Config
+from tfadvseg.errors import InputError
+from tfadvseg.models import TeacherSegmenter
+from tfadvseg.preparation import prepare
+from tfadvseg.run_folder import RunFolder
+from tfadvseg.training import fit
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def config(shared_phantom, tiny):
+    return Config(**tiny, data=str(shared_phantom), recipe="strong", labelled_patients=1)
+
+
+def rows_of(run):
+    with (run / "history.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
+    whole = fit(config, tmp_path / "whole")
+    save, saved = RunFolder.save_checkpoint, []
+
+    def save_once(self, *args, **kwargs):
+        save(self, *args, **kwargs)
+        saved.append(1)
+        if len(saved) == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", save_once)
+        with pytest.raises(Killed):
+            fit(config, tmp_path / "run")
+    keras.utils.set_random_seed(12345)
+    assert fit(config, tmp_path / "run", resume=True) == whole
+    models = [keras.models.load_model(tmp_path / run / "last.keras") for run in ("whole", "run")]
+    assert isinstance(models[0], TeacherSegmenter)
+    for ours, theirs in zip(*(model.variables for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    rows, classes = rows_of(tmp_path / "run"), config.classes or ("background", "aorta")
+    assert [row["stage"] for row in rows] == ["adversarial", *["semi-supervised"] * 3]
+    assert rows == [
+        {**r, "steps_per_second": s["steps_per_second"]}
+        for r, s in zip(rows_of(tmp_path / "whole"), rows, strict=True)
+    ]
+    for name in classes[:2]:
+        assert rows[0][f"trusted {name}"] == "" and 0 <= float(rows[1][f"trusted {name}"]) <= 1
+
+
+def test_what_a_recipe_decides_is_written_down(config):
+    strong, _ = prepare(config)
+    assert (strong.t_semi, strong.lambda_semi) == ("auto", 1.0)
+    paper, _ = prepare(config.replace(recipe="paper"))
+    assert (paper.t_semi, paper.lambda_semi, paper.warmup) == (0.2, 0.1, config.warmup or 0.3)
+    assert prepare(config.replace(lambda_semi=0.7))[0].lambda_semi == 0.7
+
+
+def test_no_validation_patient_is_refused(config):
+    with pytest.raises(InputError, match="there is no validation patient; set val_patients to 1"):
+        prepare(config.replace(val_patients=0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"recipe": "strong", "t_semi": 0.4}, "finds its thresholds, received 0.4; drop it, or"),
+        ({"recipe": "paper", "t_semi": "auto"}, "auto is of recipe strong, received recipe paper"),
+        ({"t_semi": "all"}, "expected a number or auto, received 'all'"),
+        ({"recipe": "strong", "averaging": 0}, "averaged weights, received 0"),
+        ({"recipe": "strong", "lambda_adv_unlabelled": 0.1}, "has no such loss, received 0.1"),
+    ],
+)
+def test_refusals(settings, words):
+    with pytest.raises(InputError, match=words):
+        Config(**settings)
