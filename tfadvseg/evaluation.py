@@ -98,23 +98,42 @@ def evaluate(
     config = folder.read_config()
     predictor = Predictor.load(run, checkpoint)
     root = data or Path(str(config.data))
-    if not root.exists():
-        raise InputError(f"{root}: no such folder; say where the data is: --data DIR --split test")
-    cases = {
-        case.name: case for case in read_data_folder(root, **config.reading()).cases if case.mask
-    }
     if data is not None and split is None:
-        check_cases(list(cases.values()), config)
-        return score_cases(predictor, list(cases.values()), "all", progress)
-    saved = folder.read_json("split.json")
-    split = split or ("test" if saved["test"] else "val")
-    names = saved["labelled" if split == "train" else split]
+        every = list(_labelled(folder, root).values())
+        check_cases(every, config)
+        return score_cases(predictor, every, "all", progress)
+    split = split or ("test" if folder.read_json("split.json")["test"] else "val")
+    return score_cases(predictor, cases_of_split(folder, root, split), split, progress)
+
+
+def cases_of_split(folder: RunFolder, root: Path, split: str) -> list[Case]:
+    """The cases of one of a run's splits.
+
+    Args:
+        folder: of the run.
+        root: the folder with its data.
+        split: `test`, `val` or `train`.
+
+    Raises:
+        InputError: if the folder or a case is missing, or the split is empty.
+    """
+    cases = _labelled(folder, root)
+    names = folder.read_json("split.json")["labelled" if split == "train" else split]
     missing = [name for name in names if name not in cases]
     if not names or missing:
         reason = f"{missing[0]} has no mask in {root}" if missing else "it has no case"
-        raise InputError(f"{run}: the {split} split cannot be evaluated: {reason}")
-    check_cases([cases[name] for name in names], config)
-    return score_cases(predictor, [cases[name] for name in names], split, progress)
+        raise InputError(f"{folder.path}: the {split} split cannot be evaluated: {reason}")
+    found = [cases[name] for name in names]
+    check_cases(found, folder.read_config())
+    return found
+
+
+def _labelled(folder: RunFolder, root: Path) -> dict[str, Case]:
+    """The cases of a data folder that have a mask, by name."""
+    if not root.exists():
+        raise InputError(f"{root}: no such folder; say where the data is: --data DIR --split test")
+    cases = read_data_folder(root, **folder.read_config().reading()).cases
+    return {case.name: case for case in cases if case.mask}
 
 
 def _per_patient(

@@ -72,9 +72,31 @@ def onnx(run: Path, out: Path, **options: Any) -> None:
     _export(partial(export_onnx, run, out, **options), Path("model_card.md"))
 
 
-def _export(make: Callable[[], tuple[Path, Any]], card: Path) -> None:
+@export.command()
+@RUN
+@OUT
+@CHECKPOINT
+@CONFIDENCE
+@click.option("--int8", is_flag=True, help="Let the segmenter compute with 8 bits.")
+@DATA
+def openvino(run: Path, out: Path, **options: Any) -> None:
+    """Write RUN as an OpenVINO model: OUT/<version>/model.xml.
+
+    It takes images as they are and answers with probabilities and masks on their grid. Before it
+    is left behind, OpenVINO's answers are compared with RUN's on real images. With --int8, Dice
+    on the validation patients may fall by 0.5 points at most.
+    """
+    RunFolder(run).read_config()
+    with quiet_tensorflow():
+        from tfadvseg.export.openvino_model import export_openvino
+    _export(partial(export_openvino, run, out, **options), Path("model_card.md"))
+
+
+def _export(make: Callable[[], tuple[Any, ...]], card: Path) -> None:
     console = terminal()
     with console.status("Exporting and comparing"):
-        version, parity = make()
+        version, parity, *more = make()
     console.print(f"Compared with the run: {parity}.")
+    for line in filter(None, more):
+        console.print(f"{line}.")
     console.print(f"Wrote {version} (model card: {version / card})")

@@ -90,9 +90,7 @@ def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
     import tf2onnx
 
     servable = Servable(predictor, confidence=confidence)
-    specs = [tf.TensorSpec((None, None, None, servable.channels), tf.float32, "images")]
-    if servable.takes_spacing:
-        specs.append(tf.TensorSpec((2,), tf.float32, "spacing_mm"))
+    specs = servable.slice_specs()
     function = tf.function(servable.slices, input_signature=specs)
     return tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)[0]
 
@@ -102,10 +100,7 @@ def _asking(session: Any) -> Callable[[Sample], Mapping[str, np.ndarray]]:
     takes_spacing = any(one.name == "spacing_mm" for one in session.get_inputs())
 
     def ask(sample: Sample) -> Mapping[str, np.ndarray]:
-        inputs = {"images": sample.voxels[np.newaxis].astype(np.float32)}
-        if takes_spacing:
-            inputs["spacing_mm"] = np.array(sample.pixel_mm, np.float32)
-        return dict(zip(names, session.run(names, inputs), strict=True))
+        return dict(zip(names, session.run(names, sample.inputs(takes_spacing)), strict=True))
 
     return ask
 

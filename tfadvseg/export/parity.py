@@ -35,6 +35,7 @@ class Tolerance:
 
 EXACT = Tolerance(1e-4, 1e-4)
 HALF_PRECISION = Tolerance(0.05, 1e-3)
+ANY = Tolerance(1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,13 @@ class Sample:
     voxels: np.ndarray
     pixel_mm: tuple[float, float] | None
 
+    def inputs(self, takes_spacing: bool) -> dict[str, np.ndarray]:
+        """A batch of one as inputs by name."""
+        images = {"images": self.voxels[np.newaxis].astype(np.float32)}
+        if not takes_spacing:
+            return images
+        return {**images, "spacing_mm": np.array(self.pixel_mm, np.float32)}
+
 
 def load_for_export(
     run: Path, checkpoint: str, *, confidence: bool, data: Path | None

@@ -59,6 +59,12 @@ class Servable(tf.Module):
             found["image_bytes"] = self._concrete(self.files, {"image_bytes": files})
         return found
 
+    def slice_specs(self) -> list[tf.TensorSpec]:
+        """What `slices` takes by name, for formats of one signature."""
+        images = tf.TensorSpec((None, None, None, self.channels), tf.float32, "images")
+        spacing = tf.TensorSpec((2,), tf.float32, "spacing_mm")
+        return [images, spacing] if self.takes_spacing else [images]
+
     def predict(
         self,
         images: tf.Tensor,

@@ -6,10 +6,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import openvino
 import tensorflow as tf
 
+from tfadvseg import telemetry
 from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
+
+telemetry.forbid()
+
+import openvino  # noqa: E402
 
 
 def load(folder: Path, precision: str = "f32") -> Signatures:
