@@ -1,4 +1,4 @@
-"""Segmenters whose convolutions compute with 8 bits, through NNCF, and what that costs."""
+"""What convolutions of 8 bits are fitted to and what they cost; OpenVINO's, through NNCF."""
 
 from __future__ import annotations
 
@@ -116,17 +116,31 @@ def quantise(
             subset_size=len(inputs),
             ignored_scope=nncf.IgnoredScope(names=others, validate=False),
         )
-    dice = [
-        _dice(one, calibration.validation)
-        for one in (predictor, Asked(predictor, asking, quantised))
-    ]
-    cost = Cost(len(inputs), len(calibration.validation), *dice)
+    asked = Asked(predictor, asking, quantised)
+    return quantised, judge(predictor, asked, calibration, len(inputs))
+
+
+def judge(predictor: Predictor, other: Predictor, calibration: Calibration, slices: int) -> Cost:
+    """Compares Dice on the validation cases.
+
+    Args:
+        predictor: of the run.
+        other: the same with 8 bits.
+        calibration: cases of the run.
+        slices: how many of them the 8 bits were fitted to.
+
+    Raises:
+        ExportError: if it is lower by more than MOST_LOSS.
+        InputError: if the validation cases show no class but background.
+    """
+    dice = [_dice(one, calibration.validation) for one in (predictor, other)]
+    cost = Cost(slices, len(calibration.validation), *dice)
     if cost.dice_float32 - cost.dice_int8 > MOST_LOSS:
         raise ExportError(
             f"--int8 costs too much. {cost}; expected a loss of at most {MOST_LOSS}; nothing was "
             "exported; drop the option"
         )
-    return quantised, cost
+    return cost
 
 
 class Asked(Predictor):

@@ -61,8 +61,8 @@ def export_onnx(
         onnx.checker.check_model(file, full_check=True)
         session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         tolerance = HALF_PRECISION if fp16 else EXACT
-        parity = check_function(_asking(session), predictor, samples, tolerance)
-        specs = {"serving_default": _specs(model)}
+        parity = check_function(asking(session), predictor, samples, tolerance)
+        specs = {"serving_default": specs_of(model)}
         about = describe(run, checkpoint, predictor.config, specs, parity)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity
@@ -95,7 +95,8 @@ def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
     return tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)[0]
 
 
-def _asking(session: Any) -> Callable[[Sample], Mapping[str, np.ndarray]]:
+def asking(session: Any) -> Callable[[Sample], Mapping[str, np.ndarray]]:
+    """A function of slices that a session of ONNX Runtime computes."""
     names = [output.name for output in session.get_outputs()]
     takes_spacing = any(one.name == "spacing_mm" for one in session.get_inputs())
 
@@ -105,7 +106,7 @@ def _asking(session: Any) -> Callable[[Sample], Mapping[str, np.ndarray]]:
     return ask
 
 
-def _specs(model: Any) -> dict[str, Any]:
+def specs_of(model: Any) -> dict[str, Any]:
     """Inputs and outputs of an ONNX model, as `model.json` has them."""
     from onnx import helper
 

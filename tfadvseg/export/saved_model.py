@@ -51,12 +51,12 @@ def export_saved_model(
         write_warmup(extra, signatures, samples[0].voxels.shape[:2])
         server_files.write_samples(extra, out.name)
         parity = check_saved_model(version.writing, predictor, samples)
-        about = describe(run, checkpoint, predictor.config, _specs(signatures), parity)
+        about = describe(run, checkpoint, predictor.config, specs_of(signatures), parity)
         write_description(extra, run, out.name, version.number, about)
     return version.path, parity
 
 
-def _specs(signatures: Mapping[str, Any]) -> dict[str, Any]:
+def specs_of(signatures: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs and outputs of signatures, as `model.json` has them."""
 
     def told(tensors: Mapping[str, Any]) -> dict[str, Any]:

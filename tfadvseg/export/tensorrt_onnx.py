@@ -6,7 +6,9 @@ demand and TensorRT 11 always; neither may then choose a precision of its own.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,26 +57,38 @@ def quantise(model: Any, inputs: Sequence[dict[str, np.ndarray]]) -> Any:
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
         onnx.save(model, source)
-        quantize_static(
-            source,
-            target,
-            _Reader(inputs),
-            quant_format=QuantFormat.QDQ,
-            nodes_to_quantize=_segmenter(model),
-            op_types_to_quantize=list(_CONVOLUTIONS),
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            extra_options={
-                "ActivationSymmetric": True,
-                "WeightSymmetric": True,
-                "AddQDQPairToWeight": True,  # TensorRT folds the weights itself
-                "DedicatedQDQPair": True,
-                "QuantizeBias": False,
-                "OpTypesToExcludeOutputQuantization": list(_CONVOLUTIONS),
-            },
-        )
+        with _quiet():
+            quantize_static(
+                source,
+                target,
+                _Reader(inputs),
+                quant_format=QuantFormat.QDQ,
+                nodes_to_quantize=_segmenter(model),
+                op_types_to_quantize=list(_CONVOLUTIONS),
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                extra_options={
+                    "ActivationSymmetric": True,
+                    "WeightSymmetric": True,
+                    "AddQDQPairToWeight": True,  # TensorRT folds the weights itself
+                    "DedicatedQDQPair": True,
+                    "QuantizeBias": False,
+                    "OpTypesToExcludeOutputQuantization": list(_CONVOLUTIONS),
+                },
+            )
         return onnx.load(target)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the advice of ONNX Runtime off the terminal: to fold constants, which is done."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Reader:
@@ -107,7 +121,9 @@ def _convert_mask_over_float(model: Any) -> None:
 
     for position, node in enumerate(model.graph.node):
         if list(node.output) == ["mask"]:
-            between = helper.make_node("Cast", list(node.input), ["mask_float"], to=TensorProto.FLOAT)
+            between = helper.make_node(
+                "Cast", list(node.input), ["mask_float"], to=TensorProto.FLOAT
+            )
             node.input[0] = "mask_float"
             model.graph.node.insert(position, between)
             return

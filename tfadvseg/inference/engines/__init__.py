@@ -1,0 +1,1 @@
+"""What computes predictions: one module an engine."""

@@ -29,12 +29,12 @@ class Gpu:
         try:
             self._library = ctypes.CDLL(LIBRARY)
         except OSError as error:
-            raise CudaError(f"no NVIDIA driver ({LIBRARY} was not found)") from error
+            raise CudaError(f"no driver: {LIBRARY} was not found") from error
         self._call("cuInit", 0)
         count = ctypes.c_int()
         self._call("cuDeviceGetCount", ctypes.byref(count))
         if not count.value:
-            raise CudaError("an NVIDIA driver, but no GPU")
+            raise CudaError("a driver, but no GPU")
         self._device = ctypes.c_int()
         self._call("cuDeviceGet", ctypes.byref(self._device), 0)
         self._context = ctypes.c_void_p()
