@@ -99,7 +99,7 @@ def choose(
     profile = Profile(_smaller(low, middle), middle, _larger(high, middle))
     if not any(profile.holds(sample) for sample in samples):
         raise InputError(
-            f"no image of the run fits an engine from {_text(profile.least)} to "
+            f"no single image of the run fits an engine from {_text(profile.least)} to "
             f"{_text(profile.most)} (batch, height, width); the images have up to "
             f"{height}x{width}: give other --min and --max, or --data DIR with images that fit"
         )

@@ -1,0 +1,173 @@
+"""From a run to a TensorRT engine: refusals, the ONNX, and the engine itself where a GPU is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("tf2onnx")
+
+from tfadvseg.errors import ExportError, InputError  # noqa: E402
+from tfadvseg.export import tensorrt_builder  # noqa: E402
+from tfadvseg.export.tensorrt_builder import require_builder, trtexec_command  # noqa: E402
+from tfadvseg.export.tensorrt_engine import export_tensorrt  # noqa: E402
+from tfadvseg.inference import Predictor  # noqa: E402
+from tfadvseg.inference.engines import cuda  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:np.object")
+
+FAKE = Path(__file__).parent / "fake_trtexec.py"
+SHAPES = {"images": ((1, 32, 32, 1), (8, 40, 48, 1), (16, 80, 96, 1))}
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """A machine without driver and TensorRT."""
+    monkeypatch.setattr(cuda, "LIBRARY", "libcuda_that_is_not_there.so")
+    monkeypatch.setattr(tensorrt_builder, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def fake_gpu(bare, monkeypatch, tmp_path):
+    """A `trtexec` and a GPU, neither of them real."""
+
+    class FakeGpu:
+        name = "fake GPU"
+
+    program = tmp_path / "bin" / "trtexec"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(tensorrt_builder, "Gpu", FakeGpu)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+
+def test_what_is_missing_is_named_before_any_work(bare, run, tmp_path):
+    words = (
+        r"needs an NVIDIA GPU \(no driver: \S+ was not found\) and TensorRT \(no module tensorrt, "
+        r'no trtexec on the PATH\).* pip install "tfadvseg\[tensorrt\]" .* --onnx-only'
+    )
+    with pytest.raises(InputError, match=words) as caught:
+        export_tensorrt(run, tmp_path / "heart")
+    assert len(str(caught.value)) < 600 and not (tmp_path / "heart").exists()
+
+
+def test_trtexec_without_a_gpu_is_not_enough(fake_gpu, monkeypatch):
+    monkeypatch.setattr(tensorrt_builder, "Gpu", cuda.Gpu)
+    with pytest.raises(InputError, match=r"needs an NVIDIA GPU \(no driver") as caught:
+        require_builder()
+    assert "no trtexec" not in str(caught.value)
+
+
+def test_wrong_options_are_refused(run, tmp_path):
+    with pytest.raises(InputError, match="--fp16 and --int8 exclude each other"):
+        export_tensorrt(run, tmp_path / "m", fp16=True, int8=True)
+    with pytest.raises(InputError, match="--min 8x8x8 is larger than --max 4x9x9"):
+        export_tensorrt(run, tmp_path / "m", least=(8, 8, 8), most=(4, 9, 9))
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_command_line_types_strongly_and_keeps_32_bits_whole():
+    assert trtexec_command(Path("a b.onnx"), Path("p"), SHAPES) == [
+        "trtexec",
+        "--onnx=a b.onnx",
+        "--saveEngine=p",
+        "--minShapes=images:1x32x32x1",
+        "--optShapes=images:8x40x48x1",
+        "--maxShapes=images:16x80x96x1",
+        "--stronglyTyped",
+        "--noTF32",
+        "--skipInference",
+    ]
+
+
+@pytest.fixture(scope="module")
+def prepared(trained_run, tmp_path_factory):
+    """A version without an engine, in 8 bits."""
+    out = tmp_path_factory.mktemp("out") / "discs"
+    return export_tensorrt(trained_run, out, int8=True, onnx_only=True, most=(4, 64, 64))
+
+
+def test_the_onnx_is_left_with_all_that_builds_the_engine(prepared):
+    version, parity, cost, origin = prepared
+    files = {"model.onnx", "build_engine.sh", "model.json", "model_card.md"}
+    assert {file.name for file in version.iterdir()} == files
+    assert "No engine yet" in origin and parity.calls == 1
+    assert cost.dice_float32 > 0.8 and abs(cost.dice_float32 - cost.dice_int8) <= 0.005
+    about = json.loads((version / "model.json").read_text())
+    assert about["tensorrt"] == {
+        "version": None,
+        "gpu": None,
+        "precision": "int8",
+        "profile": {"min": [1, 32, 32], "opt": [4, 40, 48], "max": [4, 64, 64]},
+    }
+    assert about["int8"]["validation_cases"] == 3
+    operators = {node.op_type for node in onnx.load(version / "model.onnx").graph.node}
+    assert "QuantizeLinear" in operators
+
+
+def test_its_script_calls_trtexec_with_a_fake_trtexec(prepared, fake_gpu, tmp_path):
+    folder = tmp_path / "copy of the version"
+    folder.mkdir()
+    for name in ("model.onnx", "build_engine.sh"):
+        (folder / name).write_bytes((prepared[0] / name).read_bytes())
+        (folder / name).chmod(0o755)
+    subprocess.run([folder / "build_engine.sh"], check=True, capture_output=True, cwd="/")
+    assert (folder / "model.plan").read_bytes() == (folder / "model.onnx").read_bytes()
+
+
+def test_an_engine_is_built_and_compared_with_a_fake_trtexec_and_a_fake_gpu(
+    fake_gpu, trained_run, tmp_path
+):
+    version, parity, cost, origin = export_tensorrt(trained_run, tmp_path / "heart")
+    assert (version / "model.plan").is_file() and cost is None
+    assert parity.calls == 1 and parity.difference < 1e-4 and parity.pixels == 0
+    assert origin == "The engine is for fake GPU and TensorRT 10.16.1 alone"
+    about = json.loads((version / "model.json").read_text())["tensorrt"]
+    assert (about["version"], about["gpu"], about["precision"]) == ("10.16.1", "fake GPU", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("writes nothing", "trtexec ended well, but wrote no engine"),
+        ("refuses", r"trtexec failed \(1\): \[E\] \[TRT\] .* operator refused"),
+        ("answers wrongly", "differs from the run"),
+    ],
+)
+def test_no_bad_engine_is_left_with_a_fake_trtexec_and_a_fake_gpu(
+    fake_gpu, trained_run, tmp_path, monkeypatch, mode, words
+):
+    monkeypatch.setenv("FAKE_TRTEXEC", mode)
+    with pytest.raises(ExportError, match=words):
+        export_tensorrt(trained_run, tmp_path / "heart")
+    assert list((tmp_path / "heart").iterdir()) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_real_engine_says_what_the_run_says(trained_run, tmp_path, precision):
+    try:
+        require_builder()
+    except InputError as error:
+        pytest.skip(str(error).partition(";")[0])
+    from tfadvseg.inference.engines.tensorrt import load
+
+    chosen = {} if precision == "fp32" else {precision: True}
+    version, _, _, _ = export_tensorrt(trained_run, tmp_path / "heart", **chosen)
+    run = load(version / "model.plan")
+    rng, limit = np.random.default_rng(0), {"fp32": 1e-4, "fp16": 0.05, "int8": 0.5}[precision]
+    for shape in ((1, 40, 48, 1), (5, 64, 33, 1), (2, 40, 48, 1)):
+        batch = rng.integers(0, 256, shape).astype(np.float32)
+        answer, expected = run({"images": batch}), Predictor.load(trained_run)(batch)
+        assert answer["mask"].dtype == np.uint8 and answer["mask"].shape == shape[:3]
+        np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=limit)
+    with pytest.raises(InputError, match="export it again with other --min and --max"):
+        run({"images": np.zeros((1, 500, 500, 1), np.float32)})
