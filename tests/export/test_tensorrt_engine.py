@@ -109,6 +109,8 @@ def test_the_onnx_is_left_with_all_that_builds_the_engine(prepared):
         "profile": {"min": [1, 32, 32], "opt": [4, 40, 48], "max": [4, 64, 64]},
     }
     assert about["int8"]["validation_cases"] == 3
+    card = (version / "model_card.md").read_text()
+    assert "the engine takes batches x heights x widths from 1x32x32 to 4x64x64." in card
     operators = {node.op_type for node in onnx.load(version / "model.onnx").graph.node}
     assert "QuantizeLinear" in operators
 
