@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 OLDEST_VENV ?= .venv-oldest
 OLDEST_PYTHON ?=
+TRITON_VENV ?= .venv-triton
+TRITON_PYTHON ?=
 ARGS ?=
 
 PIP_INSTALL = -m pip --disable-pip-version-check install --quiet
@@ -16,12 +18,12 @@ DATA = runs/demo-data
 RUN = runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint bench clean oldest-python
+.PHONY: help demo test test-oldest triton-env lint bench clean oldest-python triton-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 	@echo 'Variables: PYTHON=python3.12 (default python3), VENV=.venv, ARGS="-k losses" (for pytest),'
-	@echo '           OLDEST_PYTHON=/path/to/python3.10 (for test-oldest)'
+	@echo '           OLDEST_PYTHON=/path/to/python3.10 (for test-oldest), TRITON_PYTHON=... (for triton-env)'
 
 demo: export TF_CPP_MIN_LOG_LEVEL = 3
 demo: $(VENV)/.installed ## train on a generated phantom, evaluate, predict: pictures in runs/demo/predictions
@@ -39,6 +41,8 @@ test: $(VENV)/.installed-dev ## run the tests (ARGS="..." goes to pytest)
 test-oldest: $(OLDEST_VENV)/.installed ## run the suite's core on the oldest Python and TensorFlow claimed
 	$(OLDEST_VENV)/bin/python -m pytest -m "not slow" $(ARGS)
 
+triton-env: $(TRITON_VENV)/.installed ## install the real Triton, 600 MB, which `make test` then uses
+
 lint: $(VENV)/.installed-dev ## check format, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -51,13 +55,21 @@ bench: $(VENV)/.installed ## run every benchmark in benchmarks/
 	done
 
 clean: ## remove environments, caches and build outputs (runs/ and saved_models/ stay)
-	rm -rf $(VENV) $(OLDEST_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(OLDEST_VENV) $(TRITON_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Prints the path of a Python 3.10 that works, or nothing. A name on the PATH may be a pyenv shim that does not run.
 oldest-python:
 	@for python in "$(OLDEST_PYTHON)" python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.10*/bin/python3.10 "$(PYTHON)"; do \
 	  "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1 || continue; \
+	  command -v "$$python"; break; \
+	done
+
+# Prints the path of a Python that Triton's Python backend can load, or nothing: 3.10 to 3.12, as its
+# NumPy is 1.26, and built as a shared library.
+triton-python:
+	@for python in "$(TRITON_PYTHON)" "$(PYTHON)" python3.12 python3.11 python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.1[0-2]*/bin/python3; do \
+	  "$$python" -c 'import ctypes, ensurepip, os, sys, sysconfig, venv; read = sysconfig.get_config_var; path = os.path.join(read("LIBDIR"), read("INSTSONAME")); ctypes.CDLL(path if os.path.exists(path) else read("INSTSONAME")); sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 || continue; \
 	  command -v "$$python"; break; \
 	done
 
@@ -90,4 +102,12 @@ $(OLDEST_VENV)/.installed: $(PACKAGING) constraints-oldest.txt
 	"$$python" -m venv --clear $(OLDEST_VENV)
 	@$(OLDEST_VENV)/bin/python $(PIP_MEND)
 	@$(OLDEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable '.[serve]' pytest
+	@touch $@
+
+$(TRITON_VENV)/.installed: Makefile
+	@python=$$($(MAKE) -s --no-print-directory triton-python); \
+	test -n "$$python" || { echo "make triton-env needs Python 3.10 to 3.12 with its shared library and found none: name one, 'make triton-env TRITON_PYTHON=/path/to/python3.10'." >&2; exit 1; }; \
+	echo "Installing Triton into $(TRITON_VENV) with $$python: half a minute or more ..."; \
+	"$$python" -m venv --clear $(TRITON_VENV)
+	@$(TRITON_VENV)/bin/python $(PIP_INSTALL) nvidia-pytriton==0.7.0 'numpy<2' 'opencv-python-headless<4.12' onnxruntime
 	@touch $@

@@ -29,11 +29,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.export.servable import Servable
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.run_folder import write_text
-from tfadvseg.training import build_model
 
 BATCH = 8  # the server's --max-batch-size
 REPEATS, WARM, ROUNDS = 30, 3, 6

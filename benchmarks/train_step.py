@@ -15,8 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
-from tfadvseg.training import build_model
 
 ROWS = (
     ("paper, instance norm", {"norm": "instance"}),

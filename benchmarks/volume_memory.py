@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.data.formats.volumes import write_volume
 from tfadvseg.data.geometry import Geometry
 from tfadvseg.data.image import Image
 from tfadvseg.run_folder import write_text
-from tfadvseg.training import build_model
 
 SIDE = 512
 # The kernel's own count of the process; what a parent sees of a child includes the parent.

@@ -15,7 +15,14 @@ import cv2
 import numpy as np
 import pytest
 
+from tfadvseg import telemetry
+from tfadvseg.building import build_model
+from tfadvseg.config import Config
 from tfadvseg.data.phantom import write_phantom
+from tfadvseg.preparation import prepare
+from tfadvseg.run_folder import RunFolder, write_text
+
+telemetry.forbid()  # tests that ask for these packages import them first
 
 TINY = {
     "base_filters": 4,
@@ -27,6 +34,12 @@ TINY = {
     "batch_size": 2,
     "unlabelled_batch_size": 2,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keeps the tests out of the cache of whoever runs them."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +62,22 @@ def shared_phantom(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def make_run(shared_phantom, tiny, tmp_path_factory):
+    """A run folder whose networks were never trained: what they say is random but fixed."""
+
+    def make(data=shared_phantom, **settings):
+        config, split = prepare(Config(**{**tiny, "data": str(data), **settings}))
+        folder = RunFolder(tmp_path_factory.mktemp("runs") / "heart run")
+        folder.create()
+        write_text(folder.path / "config.yaml", config.to_yaml())
+        folder.write_json("split.json", split.to_json())
+        build_model(config).save(folder.path / "best.keras")
+        return folder.path
+
+    return make
+
+
 @pytest.fixture
 def phantom(shared_phantom, tmp_path) -> Path:
     """A copy of the phantom that a test may spoil."""
@@ -65,6 +94,62 @@ def real_data():
         return found or pytest.skip(f"no shared/data/{name} beside the checkout")
 
     return find
+
+
+@pytest.fixture
+def write_slice():
+    """Writes one CT slice; elements by keyword, None leaves one out."""
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom import uid
+
+    def write(path, pixels, *, syntax=uid.ExplicitVRLittleEndian, preamble=True, **elements):
+        pixels = np.asarray(pixels, elements.pop("dtype", np.int16))
+        dataset = pydicom.Dataset()
+        values = dict(
+            SOPClassUID=uid.CTImageStorage,
+            SOPInstanceUID=uid.generate_uid(),
+            StudyInstanceUID="1.2.3",
+            SeriesInstanceUID="1.2.3.4",
+            FrameOfReferenceUID="1.2.3.5",
+            Modality="CT",
+            SpecificCharacterSet="ISO_IR 100",
+            PatientName="Müller^Jörg",
+            PatientID="ID-4711",
+            SeriesNumber=3,
+            SeriesDescription="Thorax",
+            PixelSpacing=[0.75, 0.5],
+            SliceThickness=9,
+            ImagePositionPatient=[-10, -20, 0],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            SamplesPerPixel=1,
+            PhotometricInterpretation="MONOCHROME2",
+            Rows=pixels.shape[-2],
+            Columns=pixels.shape[-1],
+            NumberOfFrames=len(pixels) if pixels.ndim > 2 else None,
+            BitsAllocated=pixels.itemsize * 8,
+            BitsStored=pixels.itemsize * 8,
+            HighBit=pixels.itemsize * 8 - 1,
+            PixelRepresentation=int(pixels.dtype.kind == "i"),
+            RescaleSlope=1,
+            RescaleIntercept=-1024,
+            PixelData=pixels.tobytes(),
+        )
+        for name, value in (values | elements).items():
+            if value is not None:
+                setattr(dataset, name, value)
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if preamble:
+            dataset.save_as(path, enforce_file_format=True)
+        else:
+            del dataset.file_meta
+            dataset.save_as(path, implicit_vr=True, little_endian=True)
+        return path
+
+    return write
 
 
 class Page(HTMLParser):

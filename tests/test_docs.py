@@ -23,7 +23,7 @@ from tfadvseg.evaluation import score_cases
 from tfadvseg.windows import PRESETS, limits
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*/*.md")])
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 

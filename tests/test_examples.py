@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config, read_settings
-from tfadvseg.training import build_model
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
 

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config, read_settings
 from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.geometry import Geometry
@@ -12,10 +13,10 @@ from tfadvseg.data.image import Image
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.training import Round, build_model, fit, rounds
+from tfadvseg.training import Round, fit, rounds
 
 
 class Killed(BaseException):
@@ -114,6 +115,24 @@ def test_a_killed_run_resumes_to_the_same_weights(
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert [row["step"] for row in history_of(out)] == ["2", "4", "6"]
+
+
+def test_a_resumed_run_computes_as_before(shared_phantom, tiny, tmp_path, monkeypatch):
+    config = Config(**tiny, data=str(shared_phantom), precision="bfloat16", recipe="supervised")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(Killed):
+            fit(config, tmp_path / "run")
+    seen, original = [], RunFolder.save_checkpoint
+
+    def save(self, model, *args, **kwargs):
+        seen.append({layer.compute_dtype for layer in model.segmenter.layers})
+        original(self, model, *args, **kwargs)
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", save)
+    fit(config, tmp_path / "run", resume=True)
+    assert seen and all("bfloat16" in types for types in seen)
+    assert keras.config.dtype_policy().name == "float32"  # nothing is left behind
 
 
 def test_resuming_a_finished_run_trains_nothing(finished):

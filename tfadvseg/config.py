@@ -151,6 +151,12 @@ class Config:
         1e-4, "discriminator's, at the start", 0, positive=True
     )
     weight_decay: float = _setting(1e-4, "segmenter's decoupled weight decay", 0)
+    averaging: float = _setting(
+        0.99,
+        "decay of the moving average of the segmenter's weights that predicts; 0: none",
+        0,
+        0.9999,
+    )
     precision: str = _setting(
         "float32", "arithmetic of the networks", choices=("float32", "bfloat16")
     )

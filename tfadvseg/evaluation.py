@@ -13,7 +13,7 @@ from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import InputError
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
@@ -21,7 +21,7 @@ from tfadvseg.surface import DISTANCES, surface_distances, surface_summary
 
 
 def score_cases(
-    predictor: Predictor,
+    predictor: SlicePredictor,
     cases: Sequence[Case],
     split: str,
     progress: Progress = silent,

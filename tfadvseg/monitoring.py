@@ -16,7 +16,7 @@ from rich.text import Text
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.pictures import class_colours, fullest, grey, heat, panel, without
 
 SHOWN = {

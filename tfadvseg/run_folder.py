@@ -68,6 +68,17 @@ class RunFolder:
             )
         return Config.from_mapping(read_settings(file))
 
+    def model(self, checkpoint: str) -> Path:
+        """The file of a model: `best` (on the validation patients) or `last`.
+
+        Raises:
+            InputError: if it is not there.
+        """
+        file = self.path / f"{checkpoint}.keras"
+        if not file.is_file():
+            raise InputError(f"{file}: no such model; train first, or go on with fit --resume")
+        return file
+
     def read_json(self, name: str) -> Any:
         """The content of a JSON file of the run."""
         return json.loads((self.path / name).read_text(encoding="utf-8"))

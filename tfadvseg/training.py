@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
+from tfadvseg.building import arithmetic, build_model
 from tfadvseg.config import Config
 from tfadvseg.data.folders.split import Split
 from tfadvseg.data.phantom import write_phantom
@@ -21,16 +22,13 @@ from tfadvseg.data.pipeline import Pool, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
-from tfadvseg.inference import Predictor
-from tfadvseg.models import AdversarialSegmenter, AttentionUNet, Discriminator, UNet
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
-
-DECAY_POWER = 0.9  # of both learning rates, as in AdvSemiSeg
-SEGMENTERS = {"unet": UNet, "attention_unet": AttentionUNet}
 
 
 @dataclass(frozen=True)
@@ -80,50 +78,6 @@ def fit(
     return _finish(folder, split, console)
 
 
-def build_model(config: Config) -> AdversarialSegmenter:
-    """Builds and compiles the networks of a resolved configuration.
-
-    The initial weights depend on the seed; those of S are the same for every recipe.
-    """
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
-    num_classes, steps = len(config.classes or ()), config.total_steps(0)
-    segmenter = SEGMENTERS[config.model](
-        num_classes,
-        channels=config.channels or 1,
-        base_filters=config.base_filters,
-        depth=config.depth,
-        norm=config.norm,
-        upsampling=config.upsampling,
-        name="segmenter",
-    )
-    discriminator = None
-    if config.recipe != "supervised":
-        discriminator = Discriminator(
-            num_classes,
-            filters=config.discriminator_filters,
-            strides=config.discriminator_strides,
-            name="discriminator",
-        )
-    model = AdversarialSegmenter(
-        segmenter,
-        discriminator,
-        lambda_adv=config.lambda_adv,
-        lambda_adv_unlabelled=config.lambda_adv_unlabelled,
-        lambda_semi=config.lambda_semi,
-        t_semi=config.t_semi,
-        semi_start=round(config.warmup * steps),
-        discriminator_fakes=config.discriminator_fakes,
-        ignore_label=config.ignored(),
-    )
-    model.compile(
-        keras.optimizers.AdamW(_decay(config.learning_rate, steps), config.weight_decay),
-        discriminator
-        and keras.optimizers.Adam(_decay(config.discriminator_learning_rate, steps), 0.9, 0.99),
-    )
-    return model
-
-
 def rounds(config: Config, start: int = 0) -> Iterator[Round]:
     """The rounds from a step to the end; they meet where the semi-supervised stage begins."""
     total = config.total_steps(0)
@@ -135,10 +89,6 @@ def rounds(config: Config, start: int = 0) -> Iterator[Round]:
             adversarial = "supervised" if config.recipe == "supervised" else "adversarial"
             yield Round(start, stop, "semi-supervised" if start >= switch else adversarial)
             start = stop
-
-
-def _decay(rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    return keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0, power=DECAY_POWER)
 
 
 def _phantom_beside(out: Path) -> Path:
@@ -180,7 +130,8 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
     checkpoints = folder.checkpoints()
     state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": []}
     if checkpoints:
-        model = keras.models.load_model(checkpoints[-1] / "model.keras")
+        with arithmetic(config):
+            model = keras.models.load_model(checkpoints[-1] / "model.keras")
         state = folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
     else:
         model = build_model(config)

@@ -35,7 +35,7 @@ of them is 5 patients, 1/7 is 10. The others keep their images. Data: the ACDC c
 et al., IEEE TMI 2018).
 
     tfadvseg crossval examples/acdc_small.yaml --data DATA/acdc --out runs/acdc \\
-        --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3
+        --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3 --set averaging=0
 """,
     "phantom": """## The generated phantom
 
@@ -44,7 +44,7 @@ Drawn chest CT angiography, which anybody can make again: three folds of 20 pati
     tfadvseg data phantom phantom --patients 20 --size 64
     tfadvseg crossval examples/phantom.yaml --data phantom --out runs/phantom \\
         --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \\
-        --set batch_size=4 --set unlabelled_batch_size=4
+        --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0
 """,
     "chd_cta": """## CT angiography: leave one patient out
 
@@ -55,7 +55,8 @@ slices demonstrate; they prove nothing.
 
     tfadvseg crossval examples/chd_cta.yaml --data DATA/chd_cta --unlabelled DATA/cta_unlabelled \\
         --out runs/chd_cta --folds 7 --label-fractions 1 --set image_size=128 \\
-        --set val_patients=1 --set test_patients=null --set steps=600
+        --set val_patients=1 --set test_patients=null --set steps=1500 \\
+        --set averaging=0
 """,
 }
 
@@ -73,7 +74,7 @@ Cardiac MRI: right ventricle (class 1), myocardium (2), left ventricle (3). The 
 ACDC challenge (Bernard et al., IEEE TMI 2018).
 
     tfadvseg fit examples/acdc_small.yaml --data DATA/acdc --recipe RECIPE --set norm=NORM \\
-        --set seed=SEED
+        --set seed=SEED --set averaging=0
 
 The default of `norm` was chosen by the validation Dice of these runs. With batch norm, labelled and
 unlabelled images pass the segmenter apart; see [the rule](method.md#batch-statistics).
@@ -86,8 +87,9 @@ The paper's own task, on 36 slices of 7 children with congenital heart disease; 
 pool is 92 slices of 6 patients from other sources (adult, child, windowed differently). So few
 slices demonstrate; they prove nothing.
 
-    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --unlabelled DATA/cta_unlabelled
-    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --recipe supervised
+    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --set averaging=0 \\
+        --unlabelled DATA/cta_unlabelled
+    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --set averaging=0 --recipe supervised
 
 The overlays are drawn by `tfadvseg predict RUN DATA/chd_cta/images --out OUT --overlay`; the
 images are not ours to copy here.

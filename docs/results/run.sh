@@ -22,25 +22,27 @@ crossval() { # NAME CONFIG OPTION...
   python "$here/keep.py" "$sweep" "$name"
 }
 wanted=("$@")
-crossval acdc acdc_small.yaml --data "$data/acdc" \
+crossval acdc acdc_small.yaml --data "$data/acdc" --set averaging=0 \
   --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3
 [ -d runs/results/phantom ] || tfadvseg data phantom runs/results/phantom --patients 20 --size 64
 crossval phantom phantom.yaml --data runs/results/phantom \
   --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \
-  --set batch_size=4 --set unlabelled_batch_size=4
+  --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0
 crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
   --folds 7 --label-fractions 1 --set image_size=128 --set val_patients=1 \
-  --set test_patients=null --set steps=600
+  --set test_patients=null --set steps=1500 --set averaging=0
 for norm in batch instance; do
   for seed in 0 1; do
     for recipe in supervised adversarial paper; do
       fit "acdc_${norm}_${recipe}_seed$seed" acdc_small.yaml \
-        --data "$data/acdc" --recipe $recipe --set norm=$norm --set seed=$seed
+        --data "$data/acdc" --recipe $recipe --set norm=$norm --set seed=$seed --set averaging=0
     done
   done
 done
-fit chd_cta_supervised chd_cta.yaml --data "$data/chd_cta" --recipe supervised
-fit chd_cta_paper chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled"
+fit chd_cta_supervised chd_cta.yaml --data "$data/chd_cta" --recipe supervised \
+  --set averaging=0
+fit chd_cta_paper chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
+  --set averaging=0
 for recipe in supervised paper; do
   fit "brain_mni_$recipe" brain_mni.yaml --data "$data/brain_mni" --recipe $recipe
 done

@@ -1,5 +1,6 @@
 """Every wrong input: exit status 2, at most three lines, the mend named, nothing written."""
 
+import json
 import shutil
 
 import cv2
@@ -163,6 +164,22 @@ def test_predict_what_is_not_there(tmp_path):
     call = ["predict", tmp_path, tmp_path / "none.png", "--out", tmp_path / "o"]
     refused(call, "none.png", "no such file")
     refused([*call, "--confidence"], "supervised", "discriminator")
+
+
+def test_predict_with_an_engine_that_does_not_fit(make_run, shared_phantom, tmp_path):
+    run, export, out = make_run(recipe="supervised"), tmp_path / "m", tmp_path / "out"
+    (export / "1").mkdir(parents=True)
+    (export / "1" / "model.onnx").touch()
+    about = {"classes": ["background", "heart"], "channels": 1, "settings": {"recipe": "paper"}}
+    (export / "1" / "model.json").write_text(json.dumps(about))
+    for model, options, words in (
+        (run, ["--engine=onnxruntime", "--precision=bf16"], ["--precision bf16", "openvino"]),
+        (run, ["--engine=auto", "--precision=bf16"], ["--engine auto", "f32"]),
+        (export, ["--engine=openvino"], ["exported for onnxruntime", "give the run"]),
+        (export, ["--checkpoint=last"], ["holds one model"]),
+    ):
+        refused(["predict", model, shared_phantom / "images", "--out", out, *options], *words)
+        assert not out.exists()
 
 
 def test_phantom_into_a_full_folder(phantom):

@@ -7,11 +7,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from tfadvseg.building import build_model
 from tfadvseg.cli import main
 from tfadvseg.config import Config
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder, environment
-from tfadvseg.training import build_model
 
 
 def call(*arguments, status=0):

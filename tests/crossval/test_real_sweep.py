@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tfadvseg.data.phantom import write_phantom
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

@@ -1,29 +1,19 @@
 """Runs to export: networks that were never trained, on a phantom, and one that was."""
 
+import os
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from tfadvseg.config import Config
-from tfadvseg.preparation import prepare
-from tfadvseg.run_folder import RunFolder, write_text
-from tfadvseg.training import build_model, fit
+from tfadvseg.inference.engines import cuda, tensorrt
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.training import fit
 
-
-@pytest.fixture(scope="session")
-def make_run(shared_phantom, tiny, tmp_path_factory):
-    """A run folder whose networks have their first weights."""
-
-    def make(data=shared_phantom, **settings):
-        config, split = prepare(Config(**{**tiny, "data": str(data), **settings}))
-        folder = RunFolder(tmp_path_factory.mktemp("runs") / "heart run")
-        folder.create()
-        write_text(folder.path / "config.yaml", config.to_yaml())
-        folder.write_json("split.json", split.to_json())
-        build_model(config).save(folder.path / "best.keras")
-        return folder.path
-
-    return make
+FAKE = Path(__file__).parent / "fake_trtexec.py"
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +39,47 @@ def trained_run(tiny, tmp_path_factory):
     run = tmp_path_factory.mktemp("trained") / "discs"
     fit(Config(**{**tiny, "data": str(folder), **settings, **steps}), run)
     return run
+
+
+@pytest.fixture(scope="session")
+def tensorrt_onnx(trained_run):
+    """The ONNX for TensorRT of the trained run, in 32 bits; its conversion takes seconds."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    from tfadvseg.export.tensorrt_onnx import to_tensorrt_onnx
+
+    return to_tensorrt_onnx(Predictor.load(trained_run), confidence=False)
+
+
+@pytest.fixture
+def converted(tensorrt_onnx, monkeypatch):
+    """Lets exports of the trained run in 32 bits take what was converted already."""
+
+    def take(predictor, *, confidence, fp16=False):
+        assert not confidence and not fp16 and predictor.config.norm == "instance"
+        return tensorrt_onnx
+
+    monkeypatch.setattr("tfadvseg.export.tensorrt_engine.to_tensorrt_onnx", take)
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """A machine without driver and TensorRT."""
+    monkeypatch.setattr(cuda, "LIBRARY", "libcuda_that_is_not_there.so")
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def fake_gpu(bare, monkeypatch, tmp_path):
+    """A `trtexec` and a GPU, neither of them real."""
+
+    class FakeGpu:
+        name = "fake GPU"
+
+    program = tmp_path / "bin" / "trtexec"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(tensorrt, "Gpu", FakeGpu)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")

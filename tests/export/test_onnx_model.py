@@ -14,7 +14,7 @@ pytest.importorskip("tf2onnx")
 from tfadvseg.errors import ExportError, InputError  # noqa: E402
 from tfadvseg.export import onnx_model  # noqa: E402
 from tfadvseg.export.onnx_model import export_onnx  # noqa: E402
-from tfadvseg.inference import Predictor  # noqa: E402
+from tfadvseg.inference.predictor import Predictor  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:tf2onnx", "ignore:np.object")
 

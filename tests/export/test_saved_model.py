@@ -18,7 +18,7 @@ from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.export import parity, saved_model
 from tfadvseg.export.saved_model import export_saved_model
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")

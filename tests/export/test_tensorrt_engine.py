@@ -1,9 +1,7 @@
 """From a run to a TensorRT engine: refusals, the ONNX, and the engine itself where a GPU is."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +12,16 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("tf2onnx")
 
 from tfadvseg.errors import ExportError, InputError  # noqa: E402
-from tfadvseg.export import tensorrt_builder  # noqa: E402
-from tfadvseg.export.tensorrt_builder import require_builder, trtexec_command  # noqa: E402
+from tfadvseg.export.tensorrt_builder import build, command  # noqa: E402
 from tfadvseg.export.tensorrt_engine import export_tensorrt  # noqa: E402
-from tfadvseg.inference import Predictor  # noqa: E402
-from tfadvseg.inference.engines import cuda  # noqa: E402
+from tfadvseg.inference.engines import cuda, loader, release, tensorrt  # noqa: E402
+from tfadvseg.inference.engines.signature import GraphRefusal  # noqa: E402
+from tfadvseg.inference.engines.tensorrt import find_machine  # noqa: E402
+from tfadvseg.inference.predictor import Predictor  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:np.object")
 
-FAKE = Path(__file__).parent / "fake_trtexec.py"
 SHAPES = {"images": ((1, 32, 32, 1), (8, 40, 48, 1), (16, 80, 96, 1))}
-
-
-@pytest.fixture
-def bare(monkeypatch, tmp_path):
-    """A machine without driver and TensorRT."""
-    monkeypatch.setattr(cuda, "LIBRARY", "libcuda_that_is_not_there.so")
-    monkeypatch.setattr(tensorrt_builder, "find_spec", lambda name: None)
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-
-
-@pytest.fixture
-def fake_gpu(bare, monkeypatch, tmp_path):
-    """A `trtexec` and a GPU, neither of them real."""
-
-    class FakeGpu:
-        name = "fake GPU"
-
-    program = tmp_path / "bin" / "trtexec"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setattr(tensorrt_builder, "Gpu", FakeGpu)
-    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")
 
 
 def test_what_is_missing_is_named_before_any_work(bare, run, tmp_path):
@@ -60,10 +35,19 @@ def test_what_is_missing_is_named_before_any_work(bare, run, tmp_path):
 
 
 def test_trtexec_without_a_gpu_is_not_enough(fake_gpu, monkeypatch):
-    monkeypatch.setattr(tensorrt_builder, "Gpu", cuda.Gpu)
+    monkeypatch.setattr(tensorrt, "Gpu", cuda.Gpu)
     with pytest.raises(InputError, match=r"needs an NVIDIA GPU \(no driver") as caught:
-        require_builder()
+        find_machine()
     assert "no trtexec" not in str(caught.value)
+
+
+def test_a_tensorrt_that_is_too_old_is_refused_with_a_fake_gpu(fake_gpu, monkeypatch):
+    assert (
+        find_machine().version == "10.16.1" and release("tensorrt") == "tensorrt-10.16.1-fake-GPU"
+    )
+    monkeypatch.setattr(tensorrt.trtexec, "version", lambda program: "8.6.1")
+    with pytest.raises(InputError, match=r"trtexec is of TensorRT 8\.6\.1; expected 10 or later"):
+        loader("tensorrt")
 
 
 def test_wrong_options_are_refused(run, tmp_path):
@@ -75,7 +59,7 @@ def test_wrong_options_are_refused(run, tmp_path):
 
 
 def test_the_command_line_types_strongly_and_keeps_32_bits_whole():
-    assert trtexec_command(Path("a b.onnx"), Path("p"), SHAPES) == [
+    assert command(Path("a b.onnx"), Path("p"), SHAPES) == [
         "trtexec",
         "--onnx=a b.onnx",
         "--saveEngine=p",
@@ -89,10 +73,13 @@ def test_the_command_line_types_strongly_and_keeps_32_bits_whole():
 
 
 @pytest.fixture(scope="module")
-def prepared(trained_run, tmp_path_factory):
+def prepared(trained_run, tensorrt_onnx, tmp_path_factory):
     """A version without an engine, in 8 bits."""
     out = tmp_path_factory.mktemp("out") / "discs"
-    return export_tensorrt(trained_run, out, int8=True, onnx_only=True, most=(4, 64, 64))
+    with pytest.MonkeyPatch.context() as patch:
+        place = "tfadvseg.export.tensorrt_engine.to_tensorrt_onnx"
+        patch.setattr(place, lambda *_, **__: tensorrt_onnx)
+        return export_tensorrt(trained_run, out, int8=True, onnx_only=True, most=(4, 64, 64))
 
 
 def test_the_onnx_is_left_with_all_that_builds_the_engine(prepared):
@@ -126,7 +113,7 @@ def test_its_script_calls_trtexec_with_a_fake_trtexec(prepared, fake_gpu, tmp_pa
 
 
 def test_an_engine_is_built_and_compared_with_a_fake_trtexec_and_a_fake_gpu(
-    fake_gpu, trained_run, tmp_path
+    fake_gpu, converted, trained_run, tmp_path
 ):
     version, parity, cost, origin = export_tensorrt(trained_run, tmp_path / "heart")
     assert (version / "model.plan").is_file() and cost is None
@@ -141,14 +128,21 @@ def test_an_engine_is_built_and_compared_with_a_fake_trtexec_and_a_fake_gpu(
     [
         ("writes nothing", "trtexec ended well, but wrote no engine"),
         ("refuses", r"trtexec failed \(1\): \[E\] \[TRT\] .* operator refused"),
-        ("answers wrongly", "differs from the run"),
     ],
 )
-def test_no_bad_engine_is_left_with_a_fake_trtexec_and_a_fake_gpu(
-    fake_gpu, trained_run, tmp_path, monkeypatch, mode, words
+def test_an_engine_that_is_not_built_is_an_error_with_a_fake_trtexec(
+    fake_gpu, tmp_path, monkeypatch, mode, words
 ):
     monkeypatch.setenv("FAKE_TRTEXEC", mode)
     with pytest.raises(ExportError, match=words):
+        build(find_machine(), tmp_path / "model.onnx", tmp_path / "model.plan", SHAPES)
+
+
+def test_an_engine_that_says_something_else_is_not_left_with_a_fake_trtexec_and_a_fake_gpu(
+    fake_gpu, converted, trained_run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FAKE_TRTEXEC", "answers wrongly")
+    with pytest.raises(ExportError, match="differs from the run"):
         export_tensorrt(trained_run, tmp_path / "heart")
     assert list((tmp_path / "heart").iterdir()) == []
 
@@ -157,19 +151,17 @@ def test_no_bad_engine_is_left_with_a_fake_trtexec_and_a_fake_gpu(
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_real_engine_says_what_the_run_says(trained_run, tmp_path, precision):
     try:
-        require_builder()
+        find_machine()
     except InputError as error:
         pytest.skip(str(error).partition(";")[0])
-    from tfadvseg.inference.engines.tensorrt import load
-
     chosen = {} if precision == "fp32" else {precision: True}
     version, _, _, _ = export_tensorrt(trained_run, tmp_path / "heart", **chosen)
-    run = load(version / "model.plan")
+    run = loader("tensorrt")(version)["serving_default"].call
     rng, limit = np.random.default_rng(0), {"fp32": 1e-4, "fp16": 0.05, "int8": 0.5}[precision]
-    for shape in ((1, 40, 48, 1), (5, 64, 33, 1), (2, 40, 48, 1)):
+    for shape in ((1, 40, 48, 1), (5, 64, 33, 1), (20, 40, 48, 1)):
         batch = rng.integers(0, 256, shape).astype(np.float32)
         answer, expected = run({"images": batch}), Predictor.load(trained_run)(batch)
         assert answer["mask"].dtype == np.uint8 and answer["mask"].shape == shape[:3]
         np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=limit)
-    with pytest.raises(InputError, match="export it again with other --min and --max"):
+    with pytest.raises(GraphRefusal, match="export it again with other --min and --max"):
         run({"images": np.zeros((1, 500, 500, 1), np.float32)})

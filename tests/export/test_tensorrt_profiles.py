@@ -1,11 +1,19 @@
 """Which sizes an engine is built for."""
 
+import types
+
 import numpy as np
 import pytest
 
+from tfadvseg.config import Config
 from tfadvseg.errors import InputError
 from tfadvseg.export.samples import Sample
-from tfadvseg.export.tensorrt_profiles import Profile, choose, read_size
+from tfadvseg.export.tensorrt_profiles import (
+    Profile,
+    choose,
+    choose_lasting,
+    read_size,
+)
 
 
 def slices(*sizes):
@@ -26,6 +34,16 @@ def test_real_images_set_what_is_not_given():
     assert choose(samples, (1, 216, 180), None, (4, 300, 256)) == Profile(
         (1, 216, 180), (4, 300, 256), (4, 300, 256)
     )
+
+
+def test_images_below_the_smallest_size_lower_it():
+    assert choose(slices((20, 64)), None, None, None).least == (1, 20, 32)
+
+
+def test_images_of_other_sizes_find_the_engine_that_is_there():
+    first, other = choose_lasting(slices((216, 256))), choose_lasting(slices((250, 130), (40, 40)))
+    assert str(first) == str(other) == "1x32x32-16x512x512"
+    assert first.best == (8, 216, 256)
 
 
 @pytest.mark.parametrize("given", [(1, 16, 500), (32, 8, 8), (1, 1000, 1000)])
@@ -52,4 +70,7 @@ def test_a_profile_without_place_for_a_real_image_is_refused():
 
 def test_shapes_have_the_channels_last():
     profile = Profile((1, 32, 32), (8, 64, 48), (16, 128, 96))
-    assert profile.shapes(3) == {"images": ((1, 32, 32, 3), (8, 64, 48, 3), (16, 128, 96, 3))}
+    predictor = types.SimpleNamespace(config=Config(channels=3))
+    assert profile.shapes(predictor) == {
+        "images": ((1, 32, 32, 3), (8, 64, 48, 3), (16, 128, 96, 3))
+    }

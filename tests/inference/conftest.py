@@ -2,10 +2,10 @@
 
 import pytest
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.run_folder import RunFolder, write_text
-from tfadvseg.training import build_model
 
 
 @pytest.fixture(scope="module")

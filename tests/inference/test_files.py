@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from tfadvseg.data.image import Image
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import InputError
-from tfadvseg.inference import Predictor
 from tfadvseg.inference.files import Outputs, find_inputs, predict_files
+from tfadvseg.inference.predictor import Predictor
 
 OBLIQUE = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0, 0.0, 0.0, -1.0)
 

@@ -462,6 +462,7 @@ def test_settings_survive_saving(tmp_path):
         "semi_start": 17,
         "discriminator_fakes": "both",
         "ignore_label": 9,
+        "averaging": 0.75,
     }
     make(**settings).save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -476,3 +477,38 @@ def test_a_segmenter_alone_survives_saving(batch, tmp_path):
     assert loaded.discriminator is None
     assert step(model, batch) == step(loaded, batch)
     assert same(weights(model.segmenter), weights(loaded.segmenter))
+
+
+# === Averaged weights ===
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_averaged_weights_follow_those_of_s(batch, norm):
+    model = make(norm, averaging=0.2)
+    averaged = [v.numpy() for v in model.averaged.trainable_variables]
+    assert same(averaged, [v.numpy() for v in model.segmenter.trainable_variables])
+    for decay in (2 / 11, 0.2):  # (1 + step) / (10 + step) while that is less
+        model.train_step(batch)
+        own = [v.numpy() for v in model.segmenter.trainable_variables]
+        averaged = [decay * a + (1 - decay) * b for a, b in zip(averaged, own, strict=True)]
+        found = [v.numpy() for v in model.averaged.trainable_variables]
+        assert same(found, averaged, rtol=1e-4, atol=1e-6)
+    assert not same(found, own, rtol=1e-4, atol=1e-6)
+    statistics = (network.non_trainable_variables for network in (model.averaged, model.segmenter))
+    assert same(*([v.numpy() for v in part] for part in statistics))
+
+
+def test_averaging_changes_nothing_that_is_trained(batch):
+    assert same(after_a_step(batch, averaging=0.9), after_a_step(batch))
+    assert make().averaged is None
+
+
+def test_predictions_are_made_with_averaged_weights_also_after_saving(batch, tmp_path):
+    model = make(averaging=0.9)
+    for _ in range(2):
+        model.train_step(batch)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.predicting is loaded.averaged
+    assert same(weights(loaded.averaged), weights(model.averaged))
+    assert not same(weights(loaded.averaged), weights(loaded.segmenter))

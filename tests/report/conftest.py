@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.metrics import SCORES
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder, environment
-from tfadvseg.training import _finish, build_model
+from tfadvseg.training import _finish
 
 CLASSES = ("background", "aorta", "pulmonary artery")
 SHARE = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}

@@ -10,8 +10,7 @@ import pytest
 from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.image import Source
-from tfadvseg.inference import Predictor
-from tfadvseg.inference.predictor import Prediction
+from tfadvseg.inference.predictor import Prediction, Predictor
 from tfadvseg.pictures import PALETTE
 from tfadvseg.report.cases import SIDE, Slice, choose, find_cases, load_slice, predict
 from tfadvseg.report.results import read_result

@@ -33,8 +33,9 @@ STRINGS = tf.TensorSpec([None], tf.string, name="image_bytes")
 class Thresholder(tf.Module):
     """Foreground is what is brighter than `level`; the mask holds the number of the version."""
 
-    def __init__(self, version, level=128.0):
+    def __init__(self, version, level=128.0, holds=""):
         super().__init__()
+        self.holds = str(holds)
         self.version, self.level = tf.Variable(version), tf.Variable(level)
 
     @tf.function(input_signature=[IMAGES])
@@ -52,12 +53,13 @@ class Thresholder(tf.Module):
         masks = tf.cast(self.images(images)["mask"], tf.uint8)[..., None]
         return {"mask_bytes": tf.map_fn(tf.io.encode_png, masks, fn_output_signature=tf.string)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="seconds")])
-    def slow(self, seconds):
-        """Takes the time that is asked for, without a GIL to wait for."""
-        start, wanted = tf.timestamp(), tf.cast(tf.reduce_max(seconds), tf.float64)
-        tf.while_loop(lambda now: now - start < wanted, lambda now: [tf.timestamp()], [start])
-        return {"rows": tf.fill(tf.shape(seconds), tf.shape(seconds)[0])}
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="numbers")])
+    def held(self, numbers):
+        """Keeps its thread at work, without a GIL to wait for, for as long as a file is there."""
+        files = tf.strings.join([self.holds, tf.strings.as_string(numbers)], "/")
+        there = lambda _: tf.size(tf.io.matching_files(files)) > 0  # noqa: E731
+        with tf.control_dependencies(tf.while_loop(there, lambda turn: [turn + 1], [0])):
+            return {"rows": tf.fill(tf.shape(numbers), tf.shape(numbers)[0])}
 
     @tf.function(
         input_signature=[
@@ -75,12 +77,12 @@ def decode(content):
 
 def save(folder, version=1, level=128.0, warmup=None):
     """Writes a version as a whole, as an exporter does."""
-    model = Thresholder(version, level)
+    model = Thresholder(version, level, folder.parent)
     written = folder.parent / f".{version}"
     signatures = {
         "serving_default": model.images,
         "image_bytes": model.image_bytes,
-        "slow": model.slow,
+        "held": model.held,
         "pairs": model.pairs,
     }
     tf.saved_model.save(model, str(written), signatures)
@@ -228,6 +230,7 @@ class Process:
         return status
 
     def kill(self):
+        """Ends it without asking, if it has not ended."""
         self.process.kill()
         self.wait()
 
@@ -281,6 +284,15 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def hold(saved):
+    """A file that is named by a number: `held` works on that number for as long as it is there."""
+    file = saved.parent / str(max(int(file.name) for file in saved.parent.iterdir()) + 1)
+    file.touch()
+    yield file
+    file.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def start():
     """Starts servers, which end with the session at the latest."""
@@ -292,8 +304,7 @@ def start():
 
     yield start_one
     for process in processes:
-        if process.process.poll() is None:
-            process.kill()
+        process.kill()
 
 
 @pytest.fixture(scope="session")

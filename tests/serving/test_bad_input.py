@@ -204,15 +204,18 @@ def test_a_connection_without_a_request_is_closed(client, sent, answers_well):
         assert connection.recv(1000) == b""
 
 
-def test_a_client_that_hangs_up_is_forgotten(client, server, answers_well, eventually):
-    labels = {"status": "CANCELLED", "signature": "slow"}
+def test_a_client_that_hangs_up_is_forgotten(client, server, answers_well, eventually, hold):
+    labels = {"status": "CANCELLED", "signature": "held"}
     before = client.metric(":tensorflow:serving:request_count", **labels)
-    body = json.dumps({"signature_name": "slow", "instances": [1.0]})
+    body = json.dumps({"signature_name": "held", "instances": [int(hold.name)]})
+    batches = ":tensorflow:serving:batching_session:processed_batch_size_count"
+    batch = client.metric(batches)
     with socket.create_connection(("127.0.0.1", client.rest_port), 30) as connection:
         head = f"POST {DOOR} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall((head + body).encode())
-        time.sleep(0.2)
+        eventually(lambda: client.metric(batches) > batch)
     eventually(lambda: client.metric(":tensorflow:serving:request_count", **labels) == before + 1)
+    hold.unlink()
     eventually(lambda: any('cause="client gone"' in line for line in server.failures()))
 
 

@@ -70,7 +70,7 @@ def test_fields_and_content_are_both_read(client, request_of):
 def test_metadata(client):
     spec, definitions = client.definitions()
     assert (spec.name, spec.version.value) == ("net", 1)
-    assert set(definitions) == {"serving_default", "image_bytes", "slow", "pairs"}
+    assert set(definitions) == {"serving_default", "image_bytes", "held", "pairs"}
     image = definitions["image_bytes"]
     assert image.method_name == "tensorflow/serving/predict"
     assert image.inputs["image_bytes"].dtype == tf.string.as_datatype_enum

@@ -92,6 +92,55 @@ def openvino(run: Path, out: Path, **options: Any) -> None:
     _export(partial(export_openvino, run, out, **options), Path("model_card.md"))
 
 
+@export.command()
+@RUN
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Model repository to write, such as triton/heart; its name is the model's.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["onnxruntime", "onnxruntime-tensorrt", "tensorrt", "python"]),
+    default="onnxruntime",
+    show_default=True,
+    help="What computes the network in Triton.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    help="Where it computes; gpu for TensorRT, else auto: a GPU where there is one.",
+)
+@click.option(
+    "--max-batch",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Slices that are computed together.",
+)
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    help="Engine of TensorRT, for --backend tensorrt.",
+)
+@click.option("--fp16", is_flag=True, help="Let the networks compute with 16 bits.")
+@CHECKPOINT
+@CONFIDENCE
+@DATA
+def triton(run: Path, out: Path, **options: Any) -> None:
+    """Write RUN as a model repository for Triton Inference Server.
+
+    NAME is the network and takes images as they are; NAME_image_bytes takes PNG and JPEG files.
+    Before the repository is left behind, ONNX Runtime's answers are compared with RUN's on real
+    images.
+    """
+    RunFolder(run).read_config()
+    with quiet_tensorflow():
+        from tfadvseg.export.triton import export_triton
+    _export(partial(export_triton, run, out, **options), Path(out.name) / "model_card.md")
+
+
 SIZES = [
     click.option(option, name, metavar="BxHxW", help=f"{what}, such as {size}.")
     for option, name, size, what in (
@@ -165,7 +214,8 @@ def _export(make: Callable[[], tuple[Any, ...]], card: Path) -> None:
     console = terminal()
     with console.status("Exporting and comparing"):
         version, parity, *more = make()
-    console.print(f"Compared with the run: {parity}.")
+    if parity is not None:
+        console.print(f"Compared with the run: {parity}.")
     for line in filter(None, more):
         console.print(f"{line}.")
     console.print(f"Wrote {version} (model card: {version / card})")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
+from tfadvseg.inference.export_folder import ExportFolder
 from tfadvseg.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tfadvseg.data.image import Source
+    from tfadvseg.inference.predictor import SlicePredictor
 
 
 @click.command()
@@ -26,6 +35,14 @@ from tfadvseg.run_folder import RunFolder
     show_default=True,
     help="Of the masks: as the image (DICOM gives NIfTI), NIfTI, or DICOM Segmentation.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", *MODEL_FILES]),
+    help="What computes: TensorFlow, or what MODEL was exported for; auto: the fastest one here.",
+)
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Of engine openvino; f32 unless given."
+)
 @click.option("--series", help="Which series of a DICOM folder: its number, description or UID.")
 def predict(
     model: Path,
@@ -36,21 +53,37 @@ def predict(
     confidence: bool,
     probabilities: bool,
     format: str,
+    engine: str | None,
+    precision: str | None,
     series: str | None,
 ) -> None:
-    """Segment INPUTS, image files or folders of them, with the run folder MODEL.
+    """Segment INPUTS, image files or folders of them, with MODEL: a run folder or an export.
 
     A mask holds class indices and has the name, the grid and the format of its image: PNG for
     pictures, NIfTI for DICOM. A folder of DICOM files is one image.
     """
-    config = RunFolder(model).read_config()
+    exported = ExportFolder.find(model)
+    config = exported.read_config() if exported else RunFolder(model).read_config()
     if confidence and config.recipe == "supervised":
         raise InputError(
             f"--confidence: {model} was trained with recipe supervised and has no discriminator; "
             "drop the option, or use a run of another recipe"
         )
+    if exported and checkpoint != "best":
+        raise InputError(
+            f"--checkpoint {checkpoint}: {model} was exported and holds one model; give the run"
+        )
+    if engine == "auto" and precision:
+        raise InputError(
+            f"--precision {precision}: --engine auto takes no other than f32; name the engine"
+        )
+    if exported and engine not in (None, "auto", *exported.engines):
+        raise InputError(
+            f"--engine {engine}: {model} was exported for {' and '.join(exported.engines)}; drop "
+            "the option, or give the run"
+        )
     with quiet_tensorflow():
-        from tfadvseg.inference import Predictor, files
+        from tfadvseg.inference import files
     from tfadvseg.progress import bar
     from tfadvseg.reporting import prediction_table
 
@@ -58,7 +91,16 @@ def predict(
     outputs = files.Outputs(out, format, overlay, confidence, probabilities)
     channels = config.channels or 1
     sources = files.find_inputs(inputs, outputs, channels=channels, series=series)
-    predictor = Predictor.load(model, checkpoint)
+    predictor = (
+        _of_export(exported, engine, precision, console)
+        if exported
+        else _of_run(model, checkpoint, engine or "tensorflow", precision, sources, console)
+    )
+    if confidence and not predictor.has_confidence:
+        raise InputError(
+            f"--confidence: {model} was exported without; drop the option, or export it with "
+            "--confidence"
+        )
     rows = files.predict_files(predictor, sources, outputs, bar(console, "Predicting"))
     console.print(prediction_table(rows, config.classes or ()))
     console.print(f"Masks: {out}")
@@ -68,3 +110,37 @@ def predict(
         console.print(f"Confidence maps (pictures: 0 to 255 for 0 to 1): {out / 'confidence'}")
     if probabilities:
         console.print(f"Probabilities of each class, likewise: {out / 'probabilities'}")
+
+
+def _of_export(
+    exported: ExportFolder, engine: str | None, precision: str | None, console: Console
+) -> SlicePredictor:
+    """The predictor of an exported model; `auto` takes the first engine that can compute here."""
+    from tfadvseg.inference.exported import ExportedPredictor
+
+    *first, last = exported.engines if engine == "auto" else [engine or exported.engine]
+    for name in first:
+        try:
+            return ExportedPredictor.load(exported.path, precision, name)
+        except InputError as error:
+            console.print(f"Engine {name} is not used: {error}")
+    return ExportedPredictor.load(exported.path, precision, last)
+
+
+def _of_run(
+    run: Path,
+    checkpoint: str,
+    engine: str,
+    precision: str | None,
+    sources: Sequence[Source],
+    console: Console,
+) -> SlicePredictor:
+    """The predictor of a run in an engine, which is tried on the images when it is new."""
+    from tfadvseg.export.conversions import Conversions
+    from tfadvseg.export.fastest import fastest
+
+    conversions = Conversions(run, checkpoint, sources)
+    with console.status("Loading; an engine that is new to the model is compared with the run"):
+        if engine == "auto":
+            return fastest(conversions, console.print)
+        return conversions.load(engine, precision)

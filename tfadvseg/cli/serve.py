@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ import click
 
 from tfadvseg.cli.options import quiet_tensorflow
 from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
 from tfadvseg.serving import model_server
 from tfadvseg.serving.batching_file import read_batching_parameters
-from tfadvseg.serving.engines import MODEL_FILES
 from tfadvseg.serving.versions import Policy, Versions, find_models, no_model
 
 # What tensorflow_model_server has an equivalent of; with any other option, ours serves.
@@ -44,9 +46,7 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     help="What computes.",
 )
-@click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16"]), help="Of engine openvino; f32."
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of engine openvino; f32.")
 @click.option(
     "--version", "versions", type=int, multiple=True, help="Serve this version, not the newest."
 )
@@ -155,26 +155,24 @@ def serve(
             f'serve needs {error.name}, which is not installed; pip install "tfadvseg[serve]"'
         ) from error
     tls = server.Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
-    _log_to_stderr()
-    server.serve(
-        server.ServerOptions(
-            folder=folder,
-            host=host,
-            port=port,
-            rest_port=rest_port,
-            engine=engine,
-            precision=precision,
-            policy=policy,
-            poll=poll,
-            batches=server.BatchLimits(**batches, most_pixels=max_pixels),
-            requests=server.RequestLimits(round(max_body_mb * 1e6), max_pixels),
-            timeout=timeout,
-            read_timeout=read_timeout,
-            drain=drain,
-            tls=tls,
-        ),
-        click.echo,
+    options = server.ServerOptions(
+        folder=folder,
+        host=host,
+        port=port,
+        rest_port=rest_port,
+        engine=engine,
+        precision=precision,
+        policy=policy,
+        poll=poll,
+        batches=server.BatchLimits(**batches, most_pixels=max_pixels),
+        requests=server.RequestLimits(round(max_body_mb * 1e6), max_pixels),
+        timeout=timeout,
+        read_timeout=read_timeout,
+        drain=drain,
+        tls=tls,
     )
+    with _log_to_stderr():
+        server.serve(options, click.echo)
 
 
 def _parse_label(text: str) -> tuple[str, int]:
@@ -236,10 +234,18 @@ def _batch_settings(
     }
 
 
-def _log_to_stderr() -> None:
-    log = logging.getLogger("tfadvseg.serving")
-    handler = logging.StreamHandler()
+@contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    """Logs what the server does, and leaves the log as it was."""
+    log, handler = logging.getLogger("tfadvseg.serving"), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]

@@ -8,13 +8,14 @@ from statistics import fmean
 
 import numpy as np
 
+from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.crossval.folder import SweepFolder
 from tfadvseg.crossval.plan import Plan, Run
 from tfadvseg.data.pipeline import Pool, training_stream
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
-from tfadvseg.training import build_model, rounds
+from tfadvseg.training import rounds
 
 TIMED_STEPS = 3
 TIMED_SLICES = 8

@@ -1,24 +1,25 @@
-"""What convolutions of 8 bits are fitted to and what they cost; OpenVINO's, through NNCF."""
+"""Segmenters whose convolutions compute with 8 bits, through NNCF, and what that costs."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfadvseg.config import Config
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.evaluation import cases_of_split, score_cases
 from tfadvseg.export.samples import Sample
-from tfadvseg.inference import Prediction, Predictor
+from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.run_folder import RunFolder
 
 MOST_SLICES = 100  # that activations are measured on
@@ -82,59 +83,53 @@ class Cost:
         )
 
 
-def quantise(
-    model: Any,
-    predictor: Predictor,
-    calibration: Calibration,
-    asking: Callable[[Any], Callable[[Sample], Mapping[str, np.ndarray]]],
-) -> tuple[Any, Cost]:
+def quantise(model: Any, config: Config, calibration: Calibration) -> tuple[Any, int]:
     """Lets the segmenter's convolutions compute with 8 bits; all else keeps 32.
 
     Args:
         model: of OpenVINO.
-        predictor: of the run, which the model comes from.
+        config: of the run, which the model comes from.
         calibration: cases of the run.
-        asking: makes a function of slices of a model.
 
     Returns:
-        The other model, and what it costs.
-
-    Raises:
-        ExportError: if its Dice is lower by more than MOST_LOSS.
-        InputError: if the validation cases show no class but background.
+        The other model, and the number of slices that its ranges were measured on.
     """
     import nncf
 
-    takes_spacing = predictor.config.spacing_mm is not None
-    samples = calibration.slices(predictor.config.slice_axis)
-    inputs = [sample.inputs(takes_spacing) for sample in samples]
+    samples = calibration.slices(config.slice_axis)
+    inputs = [sample.inputs(config.spacing_mm is not None) for sample in samples]
     others = _others(model)
-    with _silent(nncf):
+    with _silent():
         quantised = nncf.quantize(
             model,
             nncf.Dataset(inputs),
             subset_size=len(inputs),
             ignored_scope=nncf.IgnoredScope(names=others, validate=False),
         )
-    asked = Asked(predictor, asking, quantised)
-    return quantised, judge(predictor, asked, calibration, len(inputs))
+    return quantised, len(inputs)
 
 
-def judge(predictor: Predictor, other: Predictor, calibration: Calibration, slices: int) -> Cost:
-    """Compares Dice on the validation cases.
+def judge(
+    other: SlicePredictor, predictor: Predictor, calibration: Calibration, slices: int
+) -> Cost:
+    """What 8 bits cost.
 
     Args:
+        other: the predictor that computes with them.
         predictor: of the run.
-        other: the same with 8 bits.
         calibration: cases of the run.
-        slices: how many of them the 8 bits were fitted to.
+        slices: that the ranges were measured on.
 
     Raises:
-        ExportError: if it is lower by more than MOST_LOSS.
+        ExportError: if its Dice is lower by more than MOST_LOSS.
         InputError: if the validation cases show no class but background.
     """
-    dice = [_dice(one, calibration.validation) for one in (predictor, other)]
-    cost = Cost(slices, len(calibration.validation), *dice)
+    cost = Cost(
+        calibration_slices=slices,
+        validation_cases=len(calibration.validation),
+        dice_float32=_dice(predictor, calibration.validation),
+        dice_int8=_dice(other, calibration.validation),
+    )
     if cost.dice_float32 - cost.dice_int8 > MOST_LOSS:
         raise ExportError(
             f"--int8 costs too much. {cost}; expected a loss of at most {MOST_LOSS}; nothing was "
@@ -143,23 +138,7 @@ def judge(predictor: Predictor, other: Predictor, calibration: Calibration, slic
     return cost
 
 
-class Asked(Predictor):
-    """The predictor of a run, but another model computes."""
-
-    def __init__(self, predictor: Predictor, asking: Any, model: Any):
-        self.config, self._ask = predictor.config, asking(model)
-
-    def __call__(
-        self, slices: np.ndarray, spacing_mm: tuple[float, float] | None = None
-    ) -> Prediction:
-        answers = [self._ask(Sample(voxels, spacing_mm)) for voxels in slices]
-        masks, probabilities = (
-            np.concatenate([one[name] for one in answers]) for name in ("mask", "probabilities")
-        )
-        return Prediction(masks, probabilities, None)
-
-
-def _dice(predictor: Predictor, cases: Sequence[Case]) -> float:
+def _dice(predictor: SlicePredictor, cases: Sequence[Case]) -> float:
     scores = score_cases(predictor, cases, "val", surfaces=False)
     dice = scores["pooled"]["foreground"]["dice"]
     if dice is None:
@@ -192,8 +171,13 @@ def _names(result: Any) -> set[str]:
 
 
 @contextlib.contextmanager
-def _silent(nncf: Any) -> Iterator[None]:
+def _silent() -> Iterator[None]:
     """Keeps NNCF's notices and its bars of progress off the terminal."""
-    nncf.set_log_level(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    log = logging.getLogger("nncf")  # its own set_log_level() changes the handlers of others too
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        log.setLevel(level)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
+from tfadvseg import telemetry
 from tfadvseg.errors import InputError
-from tfadvseg.export.description import describe, write_description
-from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_function
+from tfadvseg.export.description import describe, specs, write_description
+from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_predictor
 from tfadvseg.export.precision import half_precision
 from tfadvseg.export.samples import Sample, load_for_export
 from tfadvseg.export.servable import Servable
 from tfadvseg.export.versions import new_version
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.engines import MODEL_FILES
+from tfadvseg.inference.exported import ExportedPredictor
+from tfadvseg.inference.predictor import Predictor
 
 OPSET = 17
 
@@ -51,38 +53,70 @@ def export_onnx(
         InputError: if a package, the run, its model, its discriminator or its data is missing.
         ExportError: if the export says something else than the run; nothing is left then.
     """
-    onnx, runtime = require_onnx()
+    require_onnx()
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
-    served = half_precision(predictor) if fp16 else predictor
-    model = to_onnx(served, confidence=confidence)
     with new_version(out) as version:
-        file = version.writing / "model.onnx"
-        onnx.save(model, file)
-        onnx.checker.check_model(file, full_check=True)
-        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        tolerance = HALF_PRECISION if fp16 else EXACT
-        parity = check_function(asking(session), predictor, samples, tolerance)
-        specs = {"serving_default": specs_of(model)}
-        about = describe(run, checkpoint, predictor.config, specs, parity)
+        file = version.writing / MODEL_FILES["onnxruntime"]
+        other, parity = write_onnx(file, predictor, samples, confidence=confidence, fp16=fp16)
+        told = {"serving_default": specs(other.signature.inputs, other.signature.outputs)}
+        about = describe(run, checkpoint, predictor.config, told, parity)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity
 
 
-def require_onnx() -> tuple[Any, Any]:
-    """The packages `onnx` and `onnxruntime`.
+def write_onnx(
+    file: Path, predictor: Predictor, samples: Sequence[Sample], *, confidence: bool, fp16: bool
+) -> tuple[ExportedPredictor, Parity]:
+    """Writes the chain of a predictor as an ONNX file, and asks ONNX Runtime about it.
+
+    Args:
+        file: where; a file that is there is replaced.
+        predictor: of the run.
+        samples: real slices.
+        confidence: answer with D's confidence too.
+        fp16: let the networks compute with 16 bits.
+
+    Returns:
+        The predictor of the file, and how near it is to that of the run.
 
     Raises:
-        InputError: if one of them, or tf2onnx, is not installed.
+        ExportError: if it says something else.
     """
+    save_onnx(file, half_precision(predictor) if fp16 else predictor, confidence=confidence)
+    from tfadvseg.inference.engines.onnxruntime import signature
+
+    other = ExportedPredictor(signature(file), predictor.config)
+    tolerance = HALF_PRECISION if fp16 else EXACT
+    return other, check_predictor(other, predictor, samples, tolerance)
+
+
+def save_onnx(file: Path, predictor: Predictor, *, confidence: bool) -> None:
+    """Writes the chain of a predictor as an ONNX file, and checks it by ONNX's rules.
+
+    Raises:
+        InputError: if a package is not installed.
+    """
+    onnx = require_onnx()
+    onnx.save(to_onnx(predictor, confidence=confidence), file)
+    onnx.checker.check_model(file, full_check=True)
+
+
+def require_onnx() -> Any:
+    """The package `onnx`.
+
+    Raises:
+        InputError: if it, ONNX Runtime or tf2onnx is not installed.
+    """
+    telemetry.forbid()
     try:
         import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401
         import tf2onnx  # noqa: F401
     except ImportError as error:
         raise InputError(
             f'ONNX needs {error.name}, which is not installed; pip install "tfadvseg[onnx]"'
         ) from error
-    return onnx, onnxruntime
+    return onnx
 
 
 def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
@@ -90,36 +124,6 @@ def to_onnx(predictor: Predictor, *, confidence: bool) -> Any:
     import tf2onnx
 
     servable = Servable(predictor, confidence=confidence)
-    specs = servable.slice_specs()
-    function = tf.function(servable.slices, input_signature=specs)
-    return tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)[0]
-
-
-def asking(session: Any) -> Callable[[Sample], Mapping[str, np.ndarray]]:
-    """A function of slices that a session of ONNX Runtime computes."""
-    names = [output.name for output in session.get_outputs()]
-    takes_spacing = any(one.name == "spacing_mm" for one in session.get_inputs())
-
-    def ask(sample: Sample) -> Mapping[str, np.ndarray]:
-        return dict(zip(names, session.run(names, sample.inputs(takes_spacing)), strict=True))
-
-    return ask
-
-
-def specs_of(model: Any) -> dict[str, Any]:
-    """Inputs and outputs of an ONNX model, as `model.json` has them."""
-    from onnx import helper
-
-    def told(values: Any) -> dict[str, Any]:
-        return {
-            value.name: {
-                "dtype": helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
-                "shape": [
-                    side.dim_value if side.HasField("dim_value") else None
-                    for side in value.type.tensor_type.shape.dim
-                ],
-            }
-            for value in values
-        }
-
-    return {"inputs": told(model.graph.input), "outputs": told(model.graph.output)}
+    wanted = servable.slice_specs()
+    function = tf.function(servable.slices, input_signature=wanted)
+    return tf2onnx.convert.from_function(function, input_signature=wanted, opset=OPSET)[0]

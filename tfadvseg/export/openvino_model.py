@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfadvseg import telemetry
+from tfadvseg.config import Config
 from tfadvseg.errors import InputError
-from tfadvseg.export.description import describe, write_description
-from tfadvseg.export.int8 import Calibration, Cost, quantise
-from tfadvseg.export.parity import ANY, EXACT, Parity, check_function
-from tfadvseg.export.samples import Sample, load_for_export
+from tfadvseg.export.description import describe, specs, write_description
+from tfadvseg.export.int8 import Calibration, Cost, judge, quantise
+from tfadvseg.export.parity import ANY, EXACT, Parity, check_predictor
+from tfadvseg.export.samples import load_for_export
 from tfadvseg.export.servable import Servable
 from tfadvseg.export.versions import new_version
-from tfadvseg.inference import Predictor
-
-Asking = Callable[[Sample], Mapping[str, np.ndarray]]
+from tfadvseg.inference.engines import MODEL_FILES
+from tfadvseg.inference.exported import ExportedPredictor
+from tfadvseg.inference.predictor import Predictor
 
 
 def export_openvino(
@@ -58,22 +57,33 @@ def export_openvino(
     calibration = Calibration.of_run(run, data) if int8 else None
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
     model = to_openvino(predictor, confidence=confidence)
-    check_function(asking(model), predictor, samples, EXACT)
+    check_predictor(predictor_of(model, predictor.config), predictor, samples)
     cost = None
     if calibration is not None:
-        model, cost = quantise(model, predictor, calibration, asking)
+        model, slices = quantise(model, predictor.config, calibration)
+        cost = judge(predictor_of(model, predictor.config), predictor, calibration, slices)
     with new_version(out) as version:
-        file = version.writing / "model.xml"
+        file = version.writing / MODEL_FILES["openvino"]
         openvino.save_model(model, file, compress_to_fp16=False)
-        saved = openvino.Core().read_model(file)
+        other = predictor_of(file, predictor.config)
         # Of 8 bits no pixel is promised: Dice has judged them.
-        parity = check_function(asking(saved), predictor, samples, ANY if int8 else EXACT)
-        specs = {"serving_default": _specs(saved)}
-        about = describe(run, checkpoint, predictor.config, specs, parity)
+        parity = check_predictor(other, predictor, samples, ANY if int8 else EXACT)
+        told = {"serving_default": specs(other.signature.inputs, other.signature.outputs)}
+        about = describe(run, checkpoint, predictor.config, told, parity)
         if cost is not None:
             about["int8"] = asdict(cost)
         write_description(version.writing, run, out.name, version.number, about)
     return version.path, parity, cost
+
+
+def save_openvino(file: Path, predictor: Predictor, *, confidence: bool) -> None:
+    """Writes the chain of a predictor as `.xml`, with `.bin` beside it.
+
+    Raises:
+        InputError: if OpenVINO is not installed.
+    """
+    model = to_openvino(predictor, confidence=confidence)
+    require_openvino().save_model(model, file, compress_to_fp16=False)
 
 
 def require_openvino(*, nncf: bool = False) -> Any:
@@ -102,37 +112,17 @@ def to_openvino(predictor: Predictor, *, confidence: bool) -> Any:
     """The chain of a predictor as an OpenVINO model with named inputs and outputs."""
     openvino = require_openvino()
     servable = Servable(predictor, confidence=confidence)
-    specs = servable.slice_specs()
-    function = tf.function(servable.slices, input_signature=specs).get_concrete_function()
+    wanted = servable.slice_specs()
+    function = tf.function(servable.slices, input_signature=wanted).get_concrete_function()
     model = openvino.convert_model(function)
-    for port, spec in zip(model.inputs, specs, strict=True):
+    for port, spec in zip(model.inputs, wanted, strict=True):
         port.get_tensor().set_names({spec.name})  # the converter adds names of its own
     return model
 
 
-def asking(model: Any) -> Asking:
-    """A function that computes slices with 32 bits; OpenVINO's own choice may be 16."""
-    openvino = require_openvino()
-    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    takes_spacing = any(port.any_name == "spacing_mm" for port in compiled.inputs)
+def predictor_of(source: Any, config: Config) -> ExportedPredictor:
+    """The predictor of an OpenVINO model, or of its file, with 32 bits."""
+    require_openvino()
+    from tfadvseg.inference.engines.openvino import signature
 
-    def ask(sample: Sample) -> Mapping[str, np.ndarray]:
-        results = compiled(sample.inputs(takes_spacing))
-        return {port.any_name: results[port] for port in compiled.outputs}
-
-    return ask
-
-
-def _specs(model: Any) -> dict[str, Any]:
-    """Inputs and outputs of an OpenVINO model, as `model.json` has them."""
-
-    def told(ports: Any) -> dict[str, Any]:
-        return {
-            port.any_name: {
-                "dtype": port.element_type.to_dtype().name,
-                "shape": [s.get_length() if s.is_static else None for s in port.partial_shape],
-            }
-            for port in ports
-        }
-
-    return {"inputs": told(model.inputs), "outputs": told(model.outputs)}
+    return ExportedPredictor(signature(source), config)

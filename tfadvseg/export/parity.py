@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError
 from tfadvseg.export import plain_client
 from tfadvseg.export.samples import Sample
-from tfadvseg.inference import Prediction, Predictor
+from tfadvseg.inference.predictor import Prediction, Predictor, SlicePredictor
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,15 @@ class Parity:
     def holds(self, tolerance: Tolerance = EXACT) -> bool:
         """Whether that is near enough."""
         return self.difference <= tolerance.difference and self.pixels <= tolerance.pixels * self.of
+
+    def to_json(self) -> dict[str, float]:
+        """As `model.json` has it."""
+        return {
+            "calls": self.calls,
+            "largest_difference": self.difference,
+            "differing_mask_pixels": self.pixels,
+            "mask_pixels": self.of,
+        }
 
     def __str__(self) -> str:
         return (
@@ -104,16 +113,16 @@ def check_saved_model(
     return check(calls, answers, tolerance)
 
 
-def check_function(
-    ask: Callable[[Sample], Mapping[str, np.ndarray]],
+def check_predictor(
+    other: SlicePredictor,
     predictor: Predictor,
     samples: Sequence[Sample],
     tolerance: Tolerance = EXACT,
 ) -> Parity:
-    """Compares a function of slices, with the answers of `serving_default`, with the predictor.
+    """Compares the predictor of another engine with the run's own.
 
     Args:
-        ask: the exported model.
+        other: of the exported model.
         predictor: of the run.
         samples: real slices.
         tolerance: how far they may be apart.
@@ -125,7 +134,7 @@ def check_function(
         Call("serving_default", {}, predictor(sample.voxels[np.newaxis], sample.pixel_mm))
         for sample in samples
     ]
-    return check(calls, [ask(sample) for sample in samples], tolerance)
+    return check(calls, [_ask_predictor(other, sample) for sample in samples], tolerance)
 
 
 def check(
@@ -205,6 +214,12 @@ def _ask(
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise ExportError(f"the exported model fails where it is loaded again: {lines[-1]}")
     return [dict(np.load(scratch / f"{number:04d}.answer.npz")) for number in range(len(calls))]
+
+
+def _ask_predictor(other: SlicePredictor, sample: Sample) -> dict[str, np.ndarray]:
+    found = other(sample.voxels[np.newaxis], sample.pixel_mm)
+    answer = {"mask": found.masks, "probabilities": found.probabilities}
+    return answer if found.confidence is None else {**answer, "confidence": found.confidence}
 
 
 def _compare(call: Call, answer: Mapping[str, np.ndarray]) -> tuple[float, int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 
 
@@ -13,7 +13,7 @@ def half_precision(predictor: Predictor) -> Predictor:
 
     Stored values, grids and the logits stay at 32: half has no digits for them.
     """
-    segmenter, discriminator = predictor.model.segmenter, predictor.model.discriminator
+    segmenter, discriminator = predictor.model.predicting, predictor.model.discriminator
     model = AdversarialSegmenter(
         _half(segmenter), None if discriminator is None else _half(discriminator)
     )

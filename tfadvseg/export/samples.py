@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from tfadvseg.config import Config
 from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
+from tfadvseg.data.image import Image, Source
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import DataWarning, InputError
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.run_folder import RunFolder
 
 MOST_SAMPLES = 6
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,32 @@ def sample_slices(run: Path, data: Path | None = None) -> list[Sample]:
         cases = read_data_folder(root, **config.reading()).cases
         if data is None:
             cases = _held_out(run, cases)
-        stride = -(-len(cases) // MOST_SAMPLES)
-        return [_middle(case, config.slice_axis) for case in cases[::stride]]
+        return [_middle(read_image(case.image), config) for case in _some(cases)]
+
+
+def slices_of(sources: Sequence[Source], predictor: SlicePredictor) -> list[Sample]:
+    """The middle slices of some images, evenly over all.
+
+    Args:
+        sources: the images.
+        predictor: that has to take them.
+
+    Raises:
+        InputError: if one cannot be read, or does not fit the model.
+    """
+    samples = []
+    for source in _some(sources):
+        image = read_image(source)
+        try:
+            predictor.check(image)
+        except InputError as error:
+            raise InputError(f"{source.path}: {error}") from error
+        samples.append(_middle(image, predictor.config))
+    return samples
+
+
+def _some(items: Sequence[T]) -> Sequence[T]:
+    return items[:: -(-len(items) // MOST_SAMPLES)]
 
 
 def _held_out(run: Path, cases: tuple[Case, ...]) -> tuple[Case, ...]:
@@ -99,8 +128,7 @@ def _held_out(run: Path, cases: tuple[Case, ...]) -> tuple[Case, ...]:
     raise InputError(f"{run}: none of its cases are in its data folder any more; give --data DIR")
 
 
-def _middle(case: Case, slice_axis: str) -> Sample:
-    image = read_image(case.image)
-    cut = slicing(image.geometry, slice_axis)
+def _middle(image: Image, config: Config) -> Sample:
+    cut = slicing(image.geometry, config.slice_axis)
     slices = cut.cut(image.voxels)
     return Sample(np.ascontiguousarray(slices[len(slices) // 2]), cut.pixel_mm)

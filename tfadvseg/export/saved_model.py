@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from tfadvseg.export import server_files
-from tfadvseg.export.description import describe, write_description
+from tfadvseg.export.description import describe, specs, write_description
 from tfadvseg.export.parity import Parity, check_saved_model
 from tfadvseg.export.samples import load_for_export
 from tfadvseg.export.servable import Servable, inputs_of
@@ -51,21 +49,10 @@ def export_saved_model(
         write_warmup(extra, signatures, samples[0].voxels.shape[:2])
         server_files.write_samples(extra, out.name)
         parity = check_saved_model(version.writing, predictor, samples)
-        about = describe(run, checkpoint, predictor.config, specs_of(signatures), parity)
+        told = {
+            name: specs(inputs_of(function), function.structured_outputs)
+            for name, function in signatures.items()
+        }
+        about = describe(run, checkpoint, predictor.config, told, parity)
         write_description(extra, run, out.name, version.number, about)
     return version.path, parity
-
-
-def specs_of(signatures: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs and outputs of signatures, as `model.json` has them."""
-
-    def told(tensors: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
-            for name, tensor in tensors.items()
-        }
-
-    return {
-        name: {"inputs": told(inputs_of(function)), "outputs": told(function.structured_outputs)}
-        for name, function in signatures.items()
-    }

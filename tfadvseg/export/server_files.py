@@ -6,7 +6,8 @@ from pathlib import Path
 
 BATCHING = """\
 # tensorflow_model_server --enable_batching --batching_parameters_file=...
-# image_bytes takes images of any sizes in one batch; the others batch images of one size.
+# image_bytes takes images of any sizes in one batch. Requests of another signature that meet in a
+# batch have to be of one size: TensorFlow Serving refuses all of a batch of several sizes.
 max_batch_size { value: 16 }
 batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 64 }

@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from tfadvseg.config import DEFAULT_WINDOW
+from tfadvseg.errors import InputError
 from tfadvseg.export.onnx_model import to_onnx
 from tfadvseg.export.precision import half_precision
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.windows import limits
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
@@ -30,7 +33,18 @@ def to_tensorrt_onnx(predictor: Predictor, *, confidence: bool, fp16: bool = Fal
         predictor: of the run.
         confidence: answer with D's confidence too.
         fp16: let the networks compute with 16 bits; the chain around them keeps 32.
+
+    Raises:
+        InputError: if the size of what the networks see depends on a pixel size, and the window on
+            what they see: TensorRT knows sizes before it computes.
     """
+    config = predictor.config
+    if config.spacing_mm is not None and isinstance(limits(config.window or DEFAULT_WINDOW), str):
+        raise InputError(
+            f"the model was trained with spacing_mm and window {config.window}, which is measured "
+            "on a part of the image that the pixel size decides; TensorRT cannot cut it out: use "
+            "another engine or export, or train with a window of two values"
+        )
     served = half_precision(predictor) if fp16 else Predictor(predictor.model, predictor.config)
     served.chain.preprocessing = dataclasses.replace(served.chain.preprocessing, bisects=True)
     model = to_onnx(served, confidence=confidence)

@@ -6,7 +6,7 @@ in `NvInfer.h`, release 11.1, for the operators that graphs of ours may use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfadvseg.errors import ExportError
@@ -23,6 +23,17 @@ OPERATORS = frozenset(
 )
 TYPES = ("FLOAT", "FLOAT16", "INT32", "INT64", "INT8", "BOOL")
 RESIZES = (b"half_pixel", b"pytorch_half_pixel", b"asymmetric", b"align_corners")
+# Which inputs say a size. TensorRT knows sizes before it computes: from those of the images alone.
+SIZES = {
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "Pad": (1,),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (2, 3),
+    "Slice": (1, 2),
+    "Tile": (1,),
+}
 AXES = {"ReduceSum": 1, "Unsqueeze": 1, "Squeeze": 1, "Slice": 3}  # which input; must be constant
 
 
@@ -46,6 +57,7 @@ class _Graph:
     def __init__(self, graph: Any):
         self.constants = {one.name: one for one in graph.initializer}
         self.makers = {name: node for node in graph.node for name in node.output}
+        self.inputs = {one.name for one in graph.input} - set(self.constants)
         self.outputs = {one.name for one in graph.output}
 
     def types(self) -> Iterator[str]:
@@ -55,6 +67,9 @@ class _Graph:
 
     def faults(self, node: Any) -> Iterator[str]:
         kind = node.op_type
+        names = (node.input[i] for i in SIZES.get(kind, ()) if i < len(node.input))
+        for source in sorted(self._values(names)):
+            yield f"{kind} to a size that the values of {source} say"
         if node.domain or kind not in OPERATORS:
             yield f"operator {node.domain + ':' if node.domain else ''}{kind}"
         elif kind in AXES and len(node.input) > AXES[kind]:
@@ -66,6 +81,17 @@ class _Graph:
             yield from self._cast(node)
         elif kind in ("QuantizeLinear", "DequantizeLinear"):
             yield from self._quantisation(node)
+
+    def _values(self, names: Iterable[str]) -> set[str]:
+        """The graph's inputs whose values, not sizes alone, tensors are computed from."""
+        waiting, seen = list(names), set()
+        while waiting:
+            name = waiting.pop()
+            maker = self.makers.get(name)
+            if name not in seen and maker is not None and maker.op_type != "Shape":
+                waiting += maker.input
+            seen.add(name)
+        return seen & self.inputs
 
     def _resize(self, node: Any) -> Iterator[str]:
         given = _attributes(node)

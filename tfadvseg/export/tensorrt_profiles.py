@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from tfadvseg.errors import InputError
 from tfadvseg.export.samples import Sample
+from tfadvseg.inference.engines.signature import Sizes
+from tfadvseg.inference.predictor import Predictor
 
 Size = tuple[int, int, int]  # batch, height, width
 
-SMALLEST = (1, 32, 32)
+SMALLEST_SIDE = 32
 USUAL_BATCH, LARGEST_BATCH = 8, 16
 
 
@@ -35,9 +37,18 @@ class Profile:
         ranges = zip(self.least, size, self.most, strict=True)
         return all(least <= side <= most for least, side, most in ranges)
 
-    def shapes(self, channels: int) -> dict[str, tuple[tuple[int, ...], ...]]:
+    @property
+    def sizes(self) -> Sizes:
+        """Its ends."""
+        return Sizes(self.least, self.most)
+
+    def shapes(self, predictor: Predictor) -> dict[str, tuple[tuple[int, ...], ...]]:
         """Least, best and largest shape of each input whose shape varies."""
+        channels = int(predictor.config.channels or 1)
         return {"images": tuple((*size, channels) for size in (self.least, self.best, self.most))}
+
+    def __str__(self) -> str:
+        return f"{_text(self.least)}-{_text(self.most)}"
 
     def to_json(self) -> Mapping[str, Sequence[int]]:
         """For `model.json`, in batch, height, width."""
@@ -85,7 +96,7 @@ def choose(
 
     Args:
         samples: of the run's data; the largest sets the usual size, twice that the largest.
-        least: batch, height and width, or None for `SMALLEST`.
+        least: batch, height and width, or None for `SMALLEST_SIDE`, or the smallest slice.
         best: likewise, or None for `USUAL_BATCH` of the usual size.
         most: likewise, or None for `LARGEST_BATCH` of twice the usual size.
 
@@ -94,7 +105,8 @@ def choose(
     """
     check_order(least, best, most)
     height, width = (max(sample.voxels.shape[axis] for sample in samples) for axis in (0, 1))
-    low, high = least or SMALLEST, most or (LARGEST_BATCH, 2 * height, 2 * width)
+    sides = (min(SMALLEST_SIDE, *(s.voxels.shape[axis] for s in samples)) for axis in (0, 1))
+    low, high = least or (1, *sides), most or (LARGEST_BATCH, 2 * height, 2 * width)
     middle = best or _between(low, (USUAL_BATCH, height, width), high)
     profile = Profile(_smaller(low, middle), middle, _larger(high, middle))
     if not any(profile.holds(sample) for sample in samples):
@@ -104,6 +116,17 @@ def choose(
             f"{height}x{width}: give other --min and --max, or --data DIR with images that fit"
         )
     return profile
+
+
+def choose_lasting(samples: Sequence[Sample]) -> Profile:
+    """A profile for some slices that most others of their kind fit too.
+
+    Its largest sides are one power of two, so that predictions of other images soon find an
+    engine that is there already.
+    """
+    chosen = choose(samples, None, None, None)
+    side = 1 << (max(chosen.most[1:]) - 1).bit_length()
+    return Profile(chosen.least, chosen.best, (chosen.most[0], side, side))
 
 
 def _smaller(one: Size, other: Size) -> Size:

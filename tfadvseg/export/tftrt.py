@@ -15,11 +15,10 @@ import tensorflow as tf
 
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.export import tftrt_process
-from tfadvseg.export.description import describe, write_description
+from tfadvseg.export.description import describe, specs, write_description
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_saved_model
 from tfadvseg.export.samples import Sample, load_for_export
-from tfadvseg.export.saved_model import specs_of
-from tfadvseg.export.servable import Servable
+from tfadvseg.export.servable import Servable, inputs_of
 from tfadvseg.export.versions import new_version
 from tfadvseg.run_folder import RunFolder
 
@@ -66,17 +65,17 @@ def export_tftrt(
     if RunFolder(run).read_config().spacing_mm is not None:
         raise InputError(
             f"{run} was trained with spacing_mm, so its SavedModel takes a pixel size per image, "
-            "in a loop that TF-TRT cannot convert; use tfadvseg export tensorrt"
+            "in a loop that TF-TRT cannot convert; use `tfadvseg export tensorrt`"
         )
     interpreter = str(python or sys.executable)
     found = require_tftrt(interpreter)
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
     servable = Servable(predictor, confidence=confidence)
-    signatures = {SIGNATURE: servable.signatures()[SIGNATURE]}
+    function = servable.signatures()[SIGNATURE]
     tolerance = HALF_PRECISION if fp16 else EXACT
     with new_version(out) as version, tempfile.TemporaryDirectory() as scratch:
         source, batches = Path(scratch) / "saved_model", Path(scratch) / "batches"
-        tf.saved_model.save(servable, str(source), signatures=signatures)
+        tf.saved_model.save(servable, str(source), signatures={SIGNATURE: function})
         _write_batches(batches, samples)
         engines = _convert(interpreter, source, batches, fp16, version.writing)
         parity = check_saved_model(
@@ -89,11 +88,12 @@ def export_tftrt(
         )
         extra = version.writing / "assets.extra"
         extra.mkdir()
-        about = describe(run, checkpoint, predictor.config, specs_of(signatures), parity)
+        told = {SIGNATURE: specs(inputs_of(function), function.structured_outputs)}
+        about = describe(run, checkpoint, predictor.config, told, parity)
         about["tftrt"] = {**found, "engines": engines, "precision": "fp16" if fp16 else "fp32"}
         write_description(extra, run, out.name, version.number, about)
-    told = f"{engines} engines for TensorRT {found['built_for']} in TensorFlow"
-    return version.path, parity, f"{told} {found['tensorflow']}"
+    origin = f"{engines} engines for TensorRT {found['built_for']} in TensorFlow"
+    return version.path, parity, f"{origin} {found['tensorflow']}"
 
 
 def require_tftrt(python: str) -> dict[str, Any]:

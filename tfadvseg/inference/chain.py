@@ -20,7 +20,7 @@ class Chain:
     """
 
     def __init__(self, model: AdversarialSegmenter, config: Config):
-        self.segmenter = model.segmenter
+        self.segmenter = model.predicting
         self.discriminator = model.discriminator
         self.preprocessing = Preprocessing.from_config(config)
 

@@ -23,7 +23,7 @@ from tfadvseg.data.io import (
     write_mask,
 )
 from tfadvseg.errors import InputError
-from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.predictor import SlicePredictor
 from tfadvseg.pictures import mosaic
 from tfadvseg.pictures import overlay as draw_overlay
 from tfadvseg.progress import Progress, silent
@@ -99,7 +99,10 @@ def find_inputs(
 
 
 def predict_files(
-    predictor: Predictor, sources: Sequence[Source], outputs: Outputs, progress: Progress = silent
+    predictor: SlicePredictor,
+    sources: Sequence[Source],
+    outputs: Outputs,
+    progress: Progress = silent,
 ) -> list[Row]:
     """Writes the mask of every image, and what else is asked for.
 
@@ -118,7 +121,7 @@ def predict_files(
     return [_predict(predictor, source, outputs) for source in progress(sources, len(sources))]
 
 
-def _check(predictor: Predictor, source: Source, format: str) -> None:
+def _check(predictor: SlicePredictor, source: Source, format: str) -> None:
     path, image = source.path, read_image(source)
     try:
         predictor.check(image)
@@ -136,7 +139,7 @@ def _check(predictor: Predictor, source: Source, format: str) -> None:
         check_source(files, predictor.config.classes or ())
 
 
-def _predict(predictor: Predictor, source: Source, outputs: Outputs) -> Row:
+def _predict(predictor: SlicePredictor, source: Source, outputs: Outputs) -> Row:
     """Predicts one image slice by slice and writes its files."""
     image = read_image(source)
     name, grid = _name(source.files), image.geometry

@@ -1,7 +1,8 @@
-"""Predictor: an image of any size to its mask, on the image's own grid."""
+"""Predictors: an image of any size to its mask, on the image's own grid."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,45 +37,24 @@ class Prediction:
     confidence: np.ndarray | None
 
 
-class Predictor:
-    """Applies a trained model to images.
+class SlicePredictor(ABC):
+    """Applies a trained model to images, whatever computes it.
 
     Args:
-        model: the trained networks.
-        config: of the run that trained it: window, crop, size, channels, class names.
+        config: how the model sees images: window, crop, size, channels, class names.
     """
 
-    def __init__(self, model: AdversarialSegmenter, config: Config):
+    def __init__(self, config: Config):
         self.config = config
-        self.model = model
-        self.chain = Chain(model, config)
-        slices = tf.TensorSpec((None, None, None, config.channels), tf.float32)
-        self._predict = tf.function(
-            self._graph, input_signature=[slices, tf.TensorSpec((2,), tf.float32)]
-        )
-
-    @classmethod
-    def load(cls, run: Path, checkpoint: str = "best") -> Predictor:
-        """Loads the model of a run folder.
-
-        Args:
-            run: a run folder that `fit` made.
-            checkpoint: `best` (on the validation patients) or `last`.
-
-        Raises:
-            InputError: if there is no such run, or no such model in it.
-        """
-        folder = RunFolder(run)
-        config = folder.read_config()
-        path = folder.path / f"{checkpoint}.keras"
-        if not path.is_file():
-            raise InputError(f"{path}: no such model; train first, or go on with fit --resume")
-        return cls(keras.models.load_model(path, compile=False), config)
 
     @property
+    @abstractmethod
     def has_confidence(self) -> bool:
-        """Whether there is a discriminator."""
-        return self.model.discriminator is not None
+        """Whether D's confidence is answered too."""
+
+    @abstractmethod
+    def _compute(self, slices: np.ndarray, spacing: np.ndarray) -> Prediction:
+        """Predicts (N, H, W, K) float32 whose pixels have a height and width (2,) in mm."""
 
     def __call__(
         self, slices: np.ndarray, spacing_mm: tuple[float, float] | None = None
@@ -89,14 +69,8 @@ class Predictor:
             InputError: if they have other channels than in training, or no pixel size.
         """
         self.check_slices(slices.shape[-1], spacing_mm is not None)
-        masks, probabilities, confidence = self._predict(
-            slices.astype(np.float32), np.array(spacing_mm or (1, 1), np.float32)
-        )
-        return Prediction(
-            masks.numpy(),
-            probabilities.numpy(),
-            confidence.numpy()[..., 0] if self.has_confidence else None,
-        )
+        spacing = np.array(spacing_mm or (1, 1), np.float32)
+        return self._compute(slices.astype(np.float32), spacing)
 
     def stream(self, image: Image) -> Iterator[tuple[slice, Prediction]]:
         """Predicts an image, some slices at a time.
@@ -149,6 +123,52 @@ class Predictor:
                 "expected an image that says its pixel size in mm (NIfTI, MHA, NRRD, DICOM), as "
                 "this model was trained with spacing_mm; received one that does not"
             )
+
+
+class Predictor(SlicePredictor):
+    """The model of a run in TensorFlow.
+
+    Args:
+        model: the trained networks.
+        config: of the run that trained it.
+    """
+
+    def __init__(self, model: AdversarialSegmenter, config: Config):
+        super().__init__(config)
+        self.model = model
+        self.chain = Chain(model, config)
+        slices = tf.TensorSpec((None, None, None, config.channels), tf.float32)
+        self._predict = tf.function(
+            self._graph, input_signature=[slices, tf.TensorSpec((2,), tf.float32)]
+        )
+
+    @classmethod
+    def load(cls, run: Path, checkpoint: str = "best") -> Predictor:
+        """Loads the model of a run folder.
+
+        Args:
+            run: a run folder that `fit` made.
+            checkpoint: `best` (on the validation patients) or `last`.
+
+        Raises:
+            InputError: if there is no such run, or no such model in it.
+        """
+        folder = RunFolder(run)
+        config = folder.read_config()
+        return cls(keras.models.load_model(folder.model(checkpoint), compile=False), config)
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether there is a discriminator."""
+        return self.model.discriminator is not None
+
+    def _compute(self, slices: np.ndarray, spacing: np.ndarray) -> Prediction:
+        masks, probabilities, confidence = self._predict(slices, spacing)
+        return Prediction(
+            masks.numpy(),
+            probabilities.numpy(),
+            confidence.numpy()[..., 0] if self.has_confidence else None,
+        )
 
     def _graph(
         self, slices: tf.Tensor, spacing: tf.Tensor

@@ -41,6 +41,10 @@ class AdversarialSegmenter(keras.Model):
         semi_start: optimizer step at which L_semi joins in (Eq. 5).
         discriminator_fakes: predictions that D learns as fake: `labelled` images' or `both`.
         ignore_label: mask value that no loss counts.
+        averaging: decay of the moving average of S's weights, in [0, 1); 0: there is none.
+
+    Attributes:
+        averaged: S with averaged weights, or None. Predictions are made with `predicting`.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class AdversarialSegmenter(keras.Model):
         semi_start: int = 0,
         discriminator_fakes: str = "labelled",
         ignore_label: int = 255,
+        averaging: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(inputs=segmenter.input, outputs=segmenter(segmenter.input), **kwargs)
@@ -66,7 +71,14 @@ class AdversarialSegmenter(keras.Model):
         self.semi_start = semi_start
         self.discriminator_fakes = discriminator_fakes
         self.ignore_label = ignore_label
+        self.averaging = averaging
+        self.averaged = _copy(segmenter) if averaging else None
         self.trackers = {name: keras.metrics.Mean(name=name) for name in METRICS}
+
+    @property
+    def predicting(self) -> keras.Model:
+        """The network that predictions are made with: S with averaged weights, or S itself."""
+        return self.segmenter if self.averaged is None else self.averaged
 
     # === Compilation and saving ===
 
@@ -118,6 +130,7 @@ class AdversarialSegmenter(keras.Model):
             "semi_start": self.semi_start,
             "discriminator_fakes": self.discriminator_fakes,
             "ignore_label": self.ignore_label,
+            "averaging": self.averaging,
             "name": self.name,
         }
 
@@ -155,6 +168,7 @@ class AdversarialSegmenter(keras.Model):
             values["loss"] = self._segmenter_loss(values)
             values = {name: _finite(value, name) for name, value in values.items()}
         self._apply(tape, values["loss"], self.segmenter, self.optimizer)
+        self._average()
         if self.discriminator is not None:
             self._apply(tape, values["d_loss"], self.discriminator, self.discriminator_optimizer)
         return self._track(values)
@@ -231,11 +245,33 @@ class AdversarialSegmenter(keras.Model):
         variables = network.trainable_variables
         optimizer.apply(tape.gradient(loss, variables), variables)
 
+    def _average(self) -> None:
+        """Moves the averaged weights; what S was in its first steps is soon forgotten."""
+        if self.averaged is None:
+            return
+        step = tf.cast(self.optimizer.iterations, tf.float32)
+        rate = 1 - tf.minimum(self.averaging, (1 + step) / (10 + step))
+        averaged, own = self.averaged, self.segmenter
+        pairs = zip(averaged.trainable_variables, own.trainable_variables, strict=True)
+        for mean, value in pairs:
+            mean.assign_add(rate * (value - mean))
+        # Batch statistics are averages already, of what the weights of each step gave.
+        others = zip(averaged.non_trainable_variables, own.non_trainable_variables, strict=True)
+        for mean, value in others:
+            mean.assign(value)
+
     def _track(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         names = [name for name in METRICS if name in values]
         for name in names:
             self.trackers[name].update_state(values[name])
         return {name: self.trackers[name].result() for name in names}
+
+
+def _copy(network: keras.Model) -> keras.Model:
+    """A second network with the same weights."""
+    copy = type(network).from_config({**network.get_config(), "name": f"averaged_{network.name}"})
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _judgement(discriminator: Discriminator, class_map: tf.Tensor) -> tf.Tensor:

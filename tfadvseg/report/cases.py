@@ -16,7 +16,7 @@ from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import DataWarning
-from tfadvseg.inference import Predictor
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.report.results import Result
 from tfadvseg.run_folder import RunFolder
 

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from grpc import StatusCode
 
-from tfadvseg.serving.engines.signature import Arrays
+from tfadvseg.inference.engines.signature import Arrays
 from tfadvseg.serving.images import Kind
 from tfadvseg.serving.metrics import Metrics
 from tfadvseg.serving.status import ServingError, internal, invalid

@@ -12,7 +12,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from tfadvseg.serving.engines.signature import PREDICT
+from tfadvseg.inference.engines.signature import PREDICT
 from tfadvseg.serving.manager import Manager, Reference
 
 _FAILED = grpc.StatusCode.UNKNOWN

@@ -18,8 +18,8 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
+from tfadvseg.inference.engines.signature import Arrays
 from tfadvseg.serving.descriptions import metadata, model_spec, status
-from tfadvseg.serving.engines.signature import Arrays
 from tfadvseg.serving.manager import Manager, Reference
 from tfadvseg.serving.service import SMALL, Query, Service, in_thread_if
 from tfadvseg.serving.status import ServingError, invalid

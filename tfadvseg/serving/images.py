@@ -39,12 +39,21 @@ def kinds(contents: Iterable[bytes], most_pixels: int) -> tuple[list[Kind | None
     """
     found = [_kind(content) for content in contents]
     pixels = sum(math.prod(kind[0]) for kind in found if kind)
+    check_pixels(pixels, most_pixels)
+    return found, pixels
+
+
+def check_pixels(pixels: int, most_pixels: int) -> None:
+    """Refuses images that announce too many pixels.
+
+    Raises:
+        ServingError: if they do.
+    """
     if pixels > most_pixels:
         raise invalid(
             "too many pixels",
             f"images announce {pixels:,} pixels, more than the {most_pixels:,} of --max-pixels",
         )
-    return found, pixels
 
 
 def _kind(content: bytes) -> Kind | None:

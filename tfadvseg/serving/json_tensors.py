@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfadvseg.serving.engines.signature import Arrays
+from tfadvseg.inference.engines.signature import Arrays
 from tfadvseg.serving.status import invalid
 from tfadvseg.serving.tensors import check_names
 

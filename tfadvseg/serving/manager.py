@@ -13,7 +13,8 @@ from pathlib import Path
 from grpc import StatusCode
 
 from tfadvseg.errors import InputError
-from tfadvseg.serving.engines.signature import Signatures
+from tfadvseg.inference.engines.signature import Signatures
+from tfadvseg.serving.about import About, read_about
 from tfadvseg.serving.metrics import Metrics
 from tfadvseg.serving.servable import Servable, State
 from tfadvseg.serving.status import ServingError, invalid
@@ -166,7 +167,7 @@ class Manager:
         self._models[name][version] = servable
         work = asyncio.get_running_loop().run_in_executor(self._loading, self._prepare, path)
         try:
-            servable.signatures = await work
+            servable.signatures, servable.about = await work
         except Exception as error:  # whatever an engine raises on a broken file
             servable.error = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             servable.broken, servable.state = self._seen[path], State.END
@@ -176,10 +177,10 @@ class Manager:
             self._metrics.versions.labels(name, version).set(1)
             log.info("model=%s version=%d is served", name, version)
 
-    def _prepare(self, path: Path) -> Signatures:
+    def _prepare(self, path: Path) -> tuple[Signatures, About]:
         signatures = self._load(path)
         warm_up(path, signatures)
-        return signatures
+        return signatures, read_about(path)
 
     async def _release(self, servable: Servable) -> None:
         self._metrics.versions.remove(servable.name, servable.version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from grpc import StatusCode
 
+from tfadvseg.serving.bodies import read_body, refusal
 from tfadvseg.serving.descriptions import metadata_json, status_json
 from tfadvseg.serving.json_tensors import dump, parse, to_arrays
 from tfadvseg.serving.manager import Reference
@@ -80,7 +80,7 @@ class RestApi:
         try:
             return self._describe(request)
         except ServingError as error:
-            return _refusal(error)
+            return refusal(error)
 
     def _describe(self, request: web.Request) -> web.Response:
         """Status and metadata."""
@@ -97,7 +97,7 @@ class RestApi:
             with self._service.recorded(record):
                 return await self._predict(request, record)
         except ServingError as error:
-            return _refusal(error)
+            return refusal(error)
 
     async def _predict(self, request: web.Request, record: Record) -> web.Response:
         found = _PREDICT.fullmatch(request.rel_url.raw_path)
@@ -107,7 +107,8 @@ class RestApi:
         if method.lower() != "predict":
             message = f"{method} is not served; use predict"
             raise ServingError(StatusCode.UNIMPLEMENTED, "unknown method", message)
-        body = await self._read(request, record)
+        most_bytes = self._service.limits.most_bytes
+        body = await read_body(request, record, most_bytes, self._read_timeout)
         asked = await in_thread_if(record.size > SMALL, parse, body)
         query = Query(
             _reference(*which), asked.signature_name, lambda specs: to_arrays(asked, specs)
@@ -116,29 +117,6 @@ class RestApi:
         size = sum(array.nbytes for array in outputs.values())
         text = await in_thread_if(size > SMALL, dump, outputs, asked.rows)
         return web.Response(text=text, content_type="application/json")
-
-    async def _read(self, request: web.Request, record: Record) -> bytes:
-        """The body, if it is small enough and comes fast enough."""
-        if (request.content_length or 0) > self._service.limits.most_bytes:
-            raise _too_large(self._service.limits.most_bytes)
-        try:
-            return await asyncio.wait_for(self._collect(request, record), self._read_timeout)
-        except asyncio.TimeoutError as error:
-            raise ServingError(
-                StatusCode.DEADLINE_EXCEEDED,
-                "slow client",
-                f"the request did not arrive within {self._read_timeout:g} s",
-                http=408,
-            ) from error
-
-    async def _collect(self, request: web.Request, record: Record) -> bytes:
-        body = bytearray()
-        async for chunk in request.content.iter_any():
-            record.receive(len(chunk))
-            body += chunk
-            if len(body) > self._service.limits.most_bytes:
-                raise _too_large(self._service.limits.most_bytes)
-        return bytes(body)
 
 
 def _reference(name: str, version: str | None, label: str | None) -> Reference:
@@ -151,20 +129,6 @@ def _answer(content: Any) -> web.Response:
     return web.Response(text=text, content_type="application/json")
 
 
-def _refusal(error: ServingError) -> web.Response:
-    text = json.dumps({"error": str(error)})
-    return web.Response(text=text, status=error.http, content_type="application/json")
-
-
 def _malformed(request: web.Request) -> ServingError:
     message = f"Malformed request: {request.method} {request.rel_url.raw_path}"
     return invalid("unknown path", message)
-
-
-def _too_large(most_bytes: int) -> ServingError:
-    return ServingError(
-        StatusCode.RESOURCE_EXHAUSTED,
-        "body too large",
-        f"the request is larger than {most_bytes:,} bytes (--max-body-mb)",
-        http=413,
-    )

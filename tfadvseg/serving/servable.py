@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tfadvseg.serving.engines.signature import Signatures
+from tfadvseg.inference.engines.signature import Signatures
+from tfadvseg.serving.about import About
 from tfadvseg.serving.versions import Fingerprint
 
 
@@ -31,6 +32,7 @@ class Servable:
         version: number.
         state: what it is doing.
         signatures: what it can be asked, while it is loaded.
+        about: what its export says of it.
         error: why it could not be loaded.
         broken: what its files were like when it could not.
     """
@@ -39,6 +41,7 @@ class Servable:
     version: int
     state: State = State.START
     signatures: Signatures | None = None
+    about: About = About()
     error: str = ""
     broken: Fingerprint | None = None
 

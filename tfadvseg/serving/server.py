@@ -16,11 +16,12 @@ from aiohttp import web
 from grpc_health.v1 import health_pb2
 
 from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES, loader
 from tfadvseg.serving.batching import BatchLimits, Scheduler
-from tfadvseg.serving.engines import MODEL_FILES, loader
 from tfadvseg.serving.grpc_api import PREDICTION_SERVICE, grpc_server
 from tfadvseg.serving.manager import Manager
 from tfadvseg.serving.metrics import Metrics
+from tfadvseg.serving.page.handlers import Page
 from tfadvseg.serving.rest_api import RestApi
 from tfadvseg.serving.service import RequestLimits, Service
 from tfadvseg.serving.silence import Silence
@@ -91,8 +92,10 @@ class Server:
             options.read_timeout,
             self._silence,
         )
+        app = api.app()
+        Page(self._service, options.timeout, options.read_timeout).add_to(app)
         self._runner = web.AppRunner(
-            api.app(),
+            app,
             handler_cancellation=True,  # who has gone needs no answer
             shutdown_timeout=options.drain,
             keepalive_timeout=IDLE,
@@ -134,7 +137,8 @@ class Server:
         await self._manager.look(at_once=True)
         names, host = ", ".join(self._manager.names()), self._host
         scheme = "https" if self._options.tls else "http"
-        tell(f"Serving {names} at {host}:{port} (gRPC) and {scheme}://{host}:{rest_port} (REST)")
+        address = f"{scheme}://{host}:{rest_port}"
+        tell(f"Serving {names} at {host}:{port} (gRPC) and {address} (REST), {address}/ (page)")
         server = self._runner.server
         assert server is not None  # it listens
         await asyncio.gather(

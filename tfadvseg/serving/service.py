@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 from grpc import StatusCode
 
+from tfadvseg.inference.engines.signature import Arrays, GraphRefusal, Signature
 from tfadvseg.serving.batching import Job, Scheduler
-from tfadvseg.serving.engines.signature import Arrays, Signature
 from tfadvseg.serving.images import kinds
 from tfadvseg.serving.manager import Manager, Reference
 from tfadvseg.serving.metrics import Metrics
 from tfadvseg.serving.record import Record, Room, recorded
 from tfadvseg.serving.servable import Servable
-from tfadvseg.serving.status import ServingError, invalid
+from tfadvseg.serving.status import ServingError, invalid, refused
 from tfadvseg.serving.tensors import check_shapes, select
 from tfadvseg.serving.warmup import DEFAULT_SIGNATURE
 
@@ -98,8 +99,20 @@ class Service:
         Raises:
             ServingError: if the request is wrong, came too late, or fails.
         """
-        servable = self.manager.find(query.reference)
+        return await self.ask(self.find(query.reference, record), query, record)
+
+    def find(self, reference: Reference, record: Record) -> Servable:
+        """The version that a request is for.
+
+        Raises:
+            ServingError: if it is not served.
+        """
+        servable = self.manager.find(reference)
         record.model, record.version = servable.name, str(servable.version)
+        return servable
+
+    async def ask(self, servable: Servable, query: Query, record: Record) -> Prediction:
+        """The answer of a version that was found before, and is in use since."""
         with servable.in_use() as signatures:
             name = query.signature_name or DEFAULT_SIGNATURE
             if name not in signatures:
@@ -107,14 +120,7 @@ class Service:
             record.signature, signature = name, signatures[name]
             inputs = await in_thread_if(record.size > SMALL, self._read, query, signature)
             job = self._job(servable, name, signature, inputs)
-            try:
-                outputs = await asyncio.wait_for(self._scheduler.run(job), record.left)
-            except asyncio.TimeoutError as error:
-                raise ServingError(
-                    StatusCode.DEADLINE_EXCEEDED,
-                    "deadline passed",
-                    "the deadline passed before there was an answer",
-                ) from error
+            outputs = await in_time(self._scheduler.run(job), record)
             return Prediction(select(outputs, query.output_filter), servable.version, name)
 
     def _read(self, query: Query, signature: Signature) -> Arrays:
@@ -125,20 +131,44 @@ class Service:
         return inputs
 
     def _job(self, servable: Servable, name: str, signature: Signature, inputs: Arrays) -> Job:
+        call = partial(_ask, signature)
         strings = [array for array in inputs.values() if array.dtype == object]
         contents = [content for array in strings for content in array.ravel()]
         found, pixels = kinds(contents, self.limits.most_pixels)
         rows = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
         if not signature.takes_batches or len(rows) != 1 or rows == {0} or None in found:
-            return Job(servable.name, signature.call, inputs, pixels=pixels)
+            return Job(servable.name, call, inputs, pixels=pixels)
         group = (servable, name, *(inputs[key].shape[1:] for key in sorted(inputs)))
         same = frozenset(kind for kind in found if kind)
-        return Job(servable.name, signature.call, inputs, group, same, rows.pop(), pixels)
+        return Job(servable.name, call, inputs, group, same, rows.pop(), pixels)
+
+
+async def in_time(work: Awaitable[T], record: Record) -> T:
+    """The result of work, if it comes before the deadline of a request.
+
+    Raises:
+        ServingError: if it does not.
+    """
+    try:
+        return await asyncio.wait_for(work, record.left)
+    except asyncio.TimeoutError as error:
+        raise ServingError(
+            StatusCode.DEADLINE_EXCEEDED,
+            "deadline passed",
+            "the deadline passed before there was an answer",
+        ) from error
 
 
 async def in_thread_if(large: bool, work: Callable[..., T], *arguments: Any) -> T:
     """The result of work, in a thread if it would hold up other requests."""
     return await asyncio.to_thread(work, *arguments) if large else work(*arguments)
+
+
+def _ask(signature: Signature, inputs: Arrays) -> Arrays:
+    try:
+        return signature.call(inputs)
+    except GraphRefusal as error:
+        raise refused(error) from error
 
 
 def _no_signature(name: str, entrypoint: str) -> ServingError:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from grpc import StatusCode
 
+from tfadvseg.inference.engines.signature import GraphRefusal
+
 MOST_CHARACTERS = 1000  # of a message; gRPC sends it among the headers, which have little room
+_CODES = {code.value[0]: code for code in StatusCode}
 HTTP_STATUS = {
     StatusCode.CANCELLED: 499,
     StatusCode.INVALID_ARGUMENT: 400,
@@ -44,6 +47,11 @@ class ServingError(Exception):
 def invalid(cause: str, message: str) -> ServingError:
     """A wrong request."""
     return ServingError(StatusCode.INVALID_ARGUMENT, cause, message)
+
+
+def refused(error: GraphRefusal) -> ServingError:
+    """A request that the model's graph does not take."""
+    return ServingError(_CODES[error.code], "refused by the graph", str(error))
 
 
 def internal(error: Exception) -> ServingError:

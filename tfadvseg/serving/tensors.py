@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from tfadvseg.serving.engines.signature import Arrays
+from tfadvseg.inference.engines.signature import Arrays
 from tfadvseg.serving.status import invalid
 
 _TYPES = {number: name for name, number in types_pb2.DataType.items()}

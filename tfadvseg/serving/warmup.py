@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfadvseg.serving.engines.signature import Signatures
+from tfadvseg.inference.engines.signature import Signatures
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 DEFAULT_SIGNATURE = "serving_default"
@@ -27,7 +27,7 @@ def warm_up(folder: Path, signatures: Signatures) -> int:
         How many requests there were; records of other kinds than predict are passed over.
 
     Raises:
-        ServingError: if a request fails; also what TensorFlow raises if the file is damaged.
+        GraphRefusal: if a request fails; also what TensorFlow raises if the file is damaged.
     """
     if not (folder / WARMUP_FILE).is_file():
         return 0

@@ -29,7 +29,7 @@ _FIELDS = {
     348: ((40, "8h"), (70, "h"), (108, "f"), (112, "ff")),
     540: ((16, "8q"), (12, "h"), (168, "q"), (176, "dd")),
 }
-_LONGEST_HEADER = 544
+LONGEST_HEADER = 544
 _LAST_START = 1 << 26  # of the voxels: extensions of the header may lie before them
 
 
@@ -66,7 +66,7 @@ def read_voxels(path: Path) -> np.ndarray:
     """
     try:
         with _opened(path) as stream:
-            header = _header(stream.read(_LONGEST_HEADER))
+            header = _header(stream.read(LONGEST_HEADER))
             stream.seek(header.start)
             voxels = np.empty((*header.shape, header.colours or 1), header.dtype)
             _fill(memoryview(voxels).cast("B"), stream)  # type: ignore[arg-type]
@@ -78,6 +78,19 @@ def read_voxels(path: Path) -> np.ndarray:
         voxels = voxels * np.float32(header.slope or 1) + np.float32(header.intercept)
     channels = voxels.reshape(-1, *header.shape[2:], voxels.shape[-1])
     return channels[0] if len(channels) == 1 else np.moveaxis(channels[..., 0], 0, -1)
+
+
+def count_voxels(content: bytes) -> int:
+    """How many values a header announces.
+
+    Args:
+        content: the first LONGEST_HEADER bytes of a file, unpacked.
+
+    Raises:
+        Unsound: if it is damaged.
+    """
+    header = _header(content)
+    return math.prod(header.shape) * (header.colours or 1)
 
 
 def _header(content: bytes) -> _Header:

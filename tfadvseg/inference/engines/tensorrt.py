@@ -1,101 +1,136 @@
-"""Serialized TensorRT engines on an NVIDIA GPU, through the module `tensorrt`."""
+"""TensorRT engines on an NVIDIA GPU, through the module `tensorrt` or NVIDIA's `trtexec`."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfadvseg.errors import InputError
+from tfadvseg.inference.engines import MODEL_FILES, trtexec
 from tfadvseg.inference.engines.cuda import CudaError, Gpu
+from tfadvseg.inference.engines.signature import Arrays, Signature, Signatures, Sizes
+from tfadvseg.inference.export_folder import ExportFolder
 
-Arrays = dict[str, np.ndarray]
+OLDEST = 10  # the first release whose operators and flags this was written against
 
 
-def load(plan: Path) -> Callable[[Arrays], Arrays]:
-    """Loads an engine.
+@dataclass(frozen=True)
+class Machine:
+    """What builds and runs engines here; an engine is bound to GPU and version.
 
-    Args:
-        plan: the file `model.plan` of an exported version.
+    Attributes:
+        gpu: the model of the GPU.
+        version: of TensorRT.
+        program: `trtexec`; None for the module `tensorrt`, which comes first.
+    """
 
-    Returns:
-        A function from inputs by name to outputs by name. It may be called from any thread, and
-        answers one call at a time. Sizes outside the engine's profile are an InputError.
+    gpu: str
+    version: str
+    program: str | None
+
+
+def find_machine() -> Machine:
+    """Looks for a GPU and for TensorRT.
 
     Raises:
-        InputError: if module or GPU is missing, or the engine was built for another GPU or
-            version of TensorRT.
+        InputError: if one is missing or too old; it says which.
     """
+    module, program = find_spec("tensorrt") is not None, shutil.which("trtexec")
+    missing = [] if module or program else ["TensorRT (no module tensorrt, no trtexec on the PATH)"]
     try:
-        import tensorrt
-    except ImportError as error:
-        raise InputError(
-            f"{plan} needs TensorRT: the module {error.name} is not installed; pip install tensorrt"
-        ) from error
-    try:
-        gpu = Gpu()
+        gpu = Gpu().name
     except CudaError as error:
-        raise InputError(f"{plan} needs an NVIDIA GPU: {error}; use it on one") from error
-    gpu.enter()
-    runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
-    engine = runtime.deserialize_cuda_engine(plan.read_bytes())
-    if engine is None:
+        missing.insert(0, f"an NVIDIA GPU ({error})")
+    if missing:
         raise InputError(
-            f"{plan}: TensorRT {tensorrt.__version__} cannot load it on {gpu.name}; expected an "
-            "engine of this version for this GPU: export it here again"
+            f"a TensorRT engine needs {' and '.join(missing)}; on a machine with the GPU: pip "
+            'install "tfadvseg[tensorrt]" and this command again'
         )
-    return _Engine(tensorrt, gpu, runtime, engine)
+    version = import_module("tensorrt").__version__ if module else trtexec.version(str(program))
+    major = version.partition(".")[0]
+    if not major.isdecimal() or int(major) < OLDEST:
+        raise InputError(
+            f"{'the module tensorrt' if module else program} is of TensorRT "
+            f"{version or 'of no version that it tells'}; expected {OLDEST} or later, whose "
+            "networks can be strongly typed; pip install --upgrade tensorrt"
+        )
+    # Else TensorFlow takes all of the GPU's memory where it loads the run to compare with.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    return Machine(gpu, version, None if module else program)
 
 
-class _Engine:
-    def __init__(self, tensorrt: Any, gpu: Gpu, runtime: Any, engine: Any):
-        self._gpu, self._runtime, self._engine = gpu, runtime, engine
-        self._context = engine.create_execution_context()
-        self._stream = gpu.stream()
-        self._lock = threading.Lock()
-        self._memory: dict[str, tuple[int, int]] = {}  # address and size of each tensor's
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        inputs = tensorrt.TensorIOMode.INPUT
-        self._inputs = [name for name in names if engine.get_tensor_mode(name) == inputs]
-        self._outputs = [name for name in names if name not in self._inputs]
-        self._dtypes = {name: tensorrt.nptype(engine.get_tensor_dtype(name)) for name in names}
+def release() -> str:
+    """Which release computes, on which GPU."""
+    machine = find_machine()
+    return f"{machine.version}-{re.sub(r'[^A-Za-z0-9]+', '-', machine.gpu)}"
 
-    def __call__(self, arrays: Arrays) -> Arrays:
-        with self._lock:
-            self._gpu.enter()
-            for name in self._inputs:
-                array = np.ascontiguousarray(arrays[name], self._dtypes[name])
-                self._set_shape(name, array.shape)
-                self._gpu.write(self._reserve(name, array.nbytes), array)
-            answers = {}
-            for name in self._outputs:
-                shape = tuple(self._context.get_tensor_shape(name))
-                answers[name] = np.empty(shape, self._dtypes[name])
-                self._reserve(name, answers[name].nbytes)
-            if not self._context.execute_async_v3(self._stream):
-                raise RuntimeError("TensorRT could not run the engine")
-            self._gpu.synchronize(self._stream)
-            for name, array in answers.items():
-                self._gpu.read(self._memory[name][0], array)
-            return answers
 
-    def _set_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        if not self._context.set_input_shape(name, shape):
-            least, _, most = (tuple(s) for s in self._engine.get_tensor_profile_shape(name, 0))
-            raise InputError(
-                f"{name}: the engine takes shapes from {least} to {most}, received {shape}; export "
-                "it again with other --min and --max"
+def load(folder: Path) -> Signatures:
+    """Loads `model.plan` as the signature `serving_default`.
+
+    Raises:
+        InputError: if GPU or TensorRT is missing, the engine was built for others, or this
+            program did not export it.
+    """
+    about = ExportFolder(folder).read_description()
+    told, profile = about["signatures"]["serving_default"], about["tensorrt"]["profile"]
+    inputs, outputs = (_specs(told[kind]) for kind in ("inputs", "outputs"))
+    sizes = Sizes(tuple(profile["min"]), tuple(profile["max"]))
+    plan = folder / MODEL_FILES["tensorrt"]
+    return {"serving_default": signature(plan, inputs, outputs, sizes)}
+
+
+def signature(
+    plan: Path,
+    inputs: Mapping[str, tf.TensorSpec],
+    outputs: Mapping[str, tf.TensorSpec],
+    sizes: Sizes,
+) -> Signature:
+    """How to call an engine.
+
+    Args:
+        plan: its file.
+        inputs: specs by name; `images` is the one with a batch.
+        outputs: likewise; all have a batch.
+        sizes: that it was built for. Larger batches are computed in parts.
+
+    Raises:
+        InputError: see `load`.
+    """
+    machine = find_machine()
+    if machine.program is None:
+        from tfadvseg.inference.engines import tensorrt_module
+
+        run = tensorrt_module.runner(plan)
+    else:
+        run = partial(trtexec.ask, machine.program, plan)
+
+    def call(arrays: Arrays) -> Arrays:
+        images, most = arrays["images"], sizes.most[0]
+        sizes.check(*images.shape[1:3])
+        parts = (images[start : start + most] for start in range(0, len(images), most))
+        answers = [run({**arrays, "images": part}) for part in parts]
+        return {
+            name: np.concatenate([answer[name] for answer in answers]).astype(
+                spec.dtype.as_numpy_dtype, copy=False
             )
+            for name, spec in outputs.items()
+        }
 
-    def _reserve(self, name: str, size: int) -> int:
-        address, held = self._memory.get(name, (0, -1))
-        if size > held:
-            if held >= 0:
-                self._gpu.free(address)
-            address = self._gpu.allocate(size)
-            self._memory[name] = (address, size)
-        self._context.set_tensor_address(name, address)
-        return address
+    return Signature(inputs, outputs, call, sizes)
+
+
+def _specs(told: Mapping[str, Mapping[str, Any]]) -> dict[str, tf.TensorSpec]:
+    """From the description of a model."""
+    return {name: tf.TensorSpec(one["shape"], one["dtype"], name) for name, one in told.items()}

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
-from tfadvseg.serving.status import ServingError
+from tfadvseg.inference.engines.signature import Arrays, GraphRefusal, Signature, Signatures
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+def release() -> str:
+    """Which release computes."""
+    return str(tf.__version__)
 
 
 def load(folder: Path) -> Signatures:
@@ -40,8 +41,7 @@ def _signature(model: Any, name: str, definition: meta_graph_pb2.SignatureDef) -
         try:
             return {key: tensor.numpy() for key, tensor in function(**tensors).items()}
         except tf.errors.OpError as error:
-            code = _CODES.get(error.error_code, grpc.StatusCode.UNKNOWN)
-            raise ServingError(code, "refused by the graph", _told(error.message)) from error
+            raise GraphRefusal(error.error_code, _told(error.message)) from error
 
     return Signature(inputs, outputs, call)
 

@@ -9,11 +9,16 @@ from typing import Any
 import tensorflow as tf
 
 from tfadvseg import telemetry
-from tfadvseg.serving.engines.signature import Arrays, Signature, Signatures
+from tfadvseg.inference.engines.signature import Arrays, Signature, Signatures
 
 telemetry.forbid()
 
 import openvino  # noqa: E402
+
+
+def release() -> str:
+    """Which release computes."""
+    return str(openvino.__version__)
 
 
 def load(folder: Path, precision: str = "f32") -> Signatures:
@@ -21,11 +26,19 @@ def load(folder: Path, precision: str = "f32") -> Signatures:
 
     Args:
         folder: with the model's `.xml` and `.bin`.
+        precision: in which to compute, see `signature`.
+    """
+    return {"serving_default": signature(folder / "model.xml", precision)}
+
+
+def signature(source: Path | openvino.Model, precision: str = "f32") -> Signature:
+    """How to call a model.
+
+    Args:
+        source: its file, or the model itself.
         precision: in which to compute. OpenVINO's own choice is bfloat16 where the CPU has it.
     """
-    model = openvino.Core().compile_model(
-        folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": precision}
-    )
+    model = openvino.Core().compile_model(source, "CPU", {"INFERENCE_PRECISION_HINT": precision})
     outputs = _specs(model.outputs)
     local = threading.local()  # an infer request serves one thread at a time
 
@@ -35,7 +48,7 @@ def load(folder: Path, precision: str = "f32") -> Signatures:
         results = local.request.infer(arrays)
         return {name: results[index] for index, name in enumerate(outputs)}
 
-    return {"serving_default": Signature(_specs(model.inputs), outputs, call)}
+    return Signature(_specs(model.inputs), outputs, call)
 
 
 def _specs(ports: list[Any]) -> dict[str, tf.TensorSpec]:
