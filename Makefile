@@ -39,7 +39,7 @@ test: $(VENV)/.installed-dev ## run the tests (ARGS="..." goes to pytest)
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 test-oldest: $(OLDEST_VENV)/.installed ## run the suite's core on the oldest Python and TensorFlow claimed
-	$(OLDEST_VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+	$(OLDEST_VENV)/bin/python -m pytest -m "not slow" --ignore tests/deploy $(ARGS)
 
 triton-env: $(TRITON_VENV)/.installed ## install the real Triton, 600 MB, which `make test` then uses
 

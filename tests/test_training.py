@@ -96,7 +96,7 @@ def test_split_json_names_the_patients(finished):
     assert len({name for names in patients.values() for name in names}) == 4
 
 
-@pytest.mark.parametrize("saves", [1, 2])
+@pytest.mark.parametrize("saves", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_resumes_to_the_same_weights(
     finished, shared_phantom, tiny, tmp_path, monkeypatch, saves
 ):
@@ -117,6 +117,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert [row["step"] for row in history_of(out)] == ["2", "4", "6"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_computes_as_before(shared_phantom, tiny, tmp_path, monkeypatch):
     config = Config(**tiny, data=str(shared_phantom), precision="bfloat16", recipe="supervised")
     with monkeypatch.context() as patch:
@@ -142,6 +143,7 @@ def test_resuming_a_finished_run_trains_nothing(finished):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_resume_refuses_other_data(phantom, tiny, tmp_path, monkeypatch):
     config = Config(**tiny, data=str(phantom), recipe="supervised")
     with monkeypatch.context() as patch:
@@ -154,6 +156,7 @@ def test_resume_refuses_other_data(phantom, tiny, tmp_path, monkeypatch):
         fit(config, tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     finished, shared_phantom, tiny, tmp_path
 ):
@@ -165,7 +168,9 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("recipe", ["supervised", "adversarial"])
+@pytest.mark.parametrize(
+    "recipe", ["supervised", pytest.param("adversarial", marks=pytest.mark.slow)]
+)
 def test_recipes_without_unlabelled_images(recipe, shared_phantom, tiny, tmp_path):
     config = Config(**tiny, data=str(shared_phantom), recipe=recipe)
     fit(config, tmp_path / "run")
@@ -215,6 +220,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_name(shared_phantom, tiny,
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_early_stopping_stops(shared_phantom, tiny, tmp_path):
     # Nothing moves, not even the averages of batch norm.
     still = {"learning_rate": 1e-12, "norm": "instance"}
@@ -274,6 +280,7 @@ def test_evaluate_refuses_masks_that_do_not_fit(finished, phantom, mask, words):
         evaluate(finished[0], data=phantom)
 
 
+@pytest.mark.slow
 def test_overwrite_trains_anew(shared_phantom, tiny, tmp_path):
     config = Config(**{**tiny, "steps": 2}, data=str(shared_phantom), recipe="supervised")
     fit(config, tmp_path / "run")

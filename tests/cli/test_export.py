@@ -16,7 +16,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.parametrize("extra", [[], ["--confidence"]])
+@pytest.mark.parametrize("extra", [[], pytest.param(["--confidence"], marks=pytest.mark.slow)])
 def test_it_says_what_it_compared_and_wrote(tmp_path, shared_phantom, tiny_options, extra):
     run = tmp_path / "run"
     fit = ["fit", "--data", shared_phantom, "--out", run, "--recipe", "adversarial", *tiny_options]

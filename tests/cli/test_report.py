@@ -58,6 +58,7 @@ def test_a_run(run):
     assert "There are no scores" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_evaluate_writes_the_page_of_what_it_evaluated(run, tmp_path):
     output = call("evaluate", run, "--split", "val", "--report", tmp_path / "val.html")
     assert "val.html" in output

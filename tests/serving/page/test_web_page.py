@@ -9,6 +9,8 @@ import SimpleITK as sitk
 
 from tfadvseg.pictures import PALETTE
 
+pytestmark = pytest.mark.slow
+
 # Pixels of the canvas that have exactly a colour.
 COUNT = """(() => {
   const canvas = document.querySelector("#canvas");
