@@ -26,3 +26,22 @@ def test_it_says_what_it_compared_and_wrote(tmp_path, shared_phantom, tiny_optio
     assert "0 of " in result.stdout and "mask pixels differ" in result.stdout
     wrote = f"Wrote {tmp_path / 'models' / 'net' / '1'} (model card: "
     assert wrote in result.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize("kind", ["tensorrt", "tftrt"])
+def test_without_a_gpu_no_engine_is_made(tmp_path, make_run, monkeypatch, kind):
+    """One line, status 2, and nothing written."""
+    pytest.importorskip("tf2onnx")
+    monkeypatch.setattr("tfadvseg.inference.engines.cuda.LIBRARY", "libcuda_that_is_not_there.so")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    result = call(kind, make_run(recipe="supervised"), "--out", tmp_path / "m")
+    mend = "--onnx-only" if kind == "tensorrt" else "--python"
+    assert result.exit_code == 2 and "NVIDIA GPU" in result.stderr and mend in result.stderr
+    assert len(result.stderr.splitlines()) == 1 and not (tmp_path / "m").exists()
+
+
+def test_sizes_of_an_engine_are_read_before_any_work(tmp_path):
+    (tmp_path / "config.yaml").write_text("{}")
+    result = call("tensorrt", tmp_path, "--out", tmp_path / "m", "--min", "64x64")
+    assert result.exit_code == 2
+    assert "--min: expected BATCHxHEIGHTxWIDTH, as 8x256x256, received '64x64'" in result.stderr

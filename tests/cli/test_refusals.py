@@ -166,7 +166,8 @@ def test_predict_what_is_not_there(tmp_path):
     refused([*call, "--confidence"], "supervised", "discriminator")
 
 
-def test_predict_with_an_engine_that_does_not_fit(make_run, shared_phantom, tmp_path):
+def test_predict_with_an_engine_that_does_not_fit(make_run, shared_phantom, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfadvseg.inference.engines.cuda.LIBRARY", "libcuda_that_is_not_there.so")
     run, export, out = make_run(recipe="supervised"), tmp_path / "m", tmp_path / "out"
     (export / "1").mkdir(parents=True)
     (export / "1" / "model.onnx").touch()
@@ -175,6 +176,7 @@ def test_predict_with_an_engine_that_does_not_fit(make_run, shared_phantom, tmp_
     for model, options, words in (
         (run, ["--engine=onnxruntime", "--precision=bf16"], ["--precision bf16", "openvino"]),
         (run, ["--engine=auto", "--precision=bf16"], ["--engine auto", "f32"]),
+        (run, ["--engine=tensorrt"], ["needs an NVIDIA GPU (no driver", "pip install"]),
         (export, ["--engine=openvino"], ["exported for onnxruntime", "give the run"]),
         (export, ["--checkpoint=last"], ["holds one model"]),
     ):

@@ -54,12 +54,12 @@ def written(monkeypatch):
 
 def altered(file, predictor, *, confidence):
     """A conversion that went wrong."""
-    weights = predictor.model.segmenter.get_weights()
-    predictor.model.segmenter.set_weights([1.2 * one for one in weights])
+    weights = predictor.model.predicting.get_weights()
+    predictor.model.predicting.set_weights([1.2 * one for one in weights])
     try:
         save_onnx(file, predictor, confidence=confidence)
     finally:
-        predictor.model.segmenter.set_weights(weights)
+        predictor.model.predicting.set_weights(weights)
 
 
 def test_converted_once_and_compared(run, conversions, written, own_cache):

@@ -156,7 +156,7 @@ def test_an_export_that_says_something_else_is_not_left(run, tmp_path, monkeypat
     convert = openvino_model.to_openvino
 
     def altered(predictor, *, confidence):
-        segmenter = predictor.model.segmenter
+        segmenter = predictor.model.predicting
         weights = segmenter.get_weights()
         segmenter.set_weights([1.2 * one for one in weights])
         model = convert(predictor, confidence=confidence)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.errors import InputError
-from tfadvseg.inference.engines import MODEL_FILES, loader
+from tfadvseg.inference.engines import loader
 from tfadvseg.inference.engines.signature import INVALID_ARGUMENT, GraphRefusal
 
 SHAPE = [None, None, None, 1]
@@ -53,7 +53,7 @@ def saved(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=list(MODEL_FILES))
+@pytest.fixture(scope="module", params=["tensorflow", "onnxruntime", "openvino"])
 def signature(request, saved):
     engine, folder = request.param, saved
     if engine != "tensorflow":

@@ -141,6 +141,75 @@ def triton(run: Path, out: Path, **options: Any) -> None:
     _export(partial(export_triton, run, out, **options), Path(out.name) / "model_card.md")
 
 
+SIZES = [
+    click.option(option, name, metavar="BxHxW", help=f"{what}, such as {size}.")
+    for option, name, size, what in (
+        ("--min", "least", "1x64x64", "Smallest batch, height and width"),
+        ("--opt", "best", "8x256x256", "Batch, height and width that the engine is fastest at"),
+        ("--max", "most", "16x512x512", "Largest batch, height and width"),
+    )
+]
+
+
+def sizes(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of an engine's optimisation profile."""
+    for option in reversed(SIZES):
+        command = option(command)
+    return command
+
+
+@export.command()
+@RUN
+@OUT
+@CHECKPOINT
+@CONFIDENCE
+@click.option("--fp16", is_flag=True, help="Let the networks compute with 16 bits.")
+@click.option("--int8", is_flag=True, help="Let the segmenter compute with 8 bits.")
+@sizes
+@click.option("--onnx-only", is_flag=True, help="Write the ONNX and a script that builds it.")
+@DATA
+def tensorrt(run: Path, out: Path, **options: Any) -> None:
+    """Write RUN as a TensorRT engine: OUT/<version>/model.plan.
+
+    It is built here, for this GPU and version of TensorRT. It takes images as they are and answers
+    with probabilities and masks on their grid. Before it is left behind, its answers are compared
+    with RUN's on real images. With --int8, Dice on the validation patients may fall by 0.5 points
+    at most.
+    """
+    RunFolder(run).read_config()
+    with quiet_tensorflow():
+        from tfadvseg.export.tensorrt_engine import export_tensorrt
+        from tfadvseg.export.tensorrt_profiles import read_size
+    for name, option in (("least", "--min"), ("best", "--opt"), ("most", "--max")):
+        options[name] = read_size(option, options[name])
+    _export(partial(export_tensorrt, run, out, **options), Path("model_card.md"))
+
+
+@export.command()
+@RUN
+@OUT
+@CHECKPOINT
+@CONFIDENCE
+@click.option("--fp16", is_flag=True, help="Let the networks compute with 16 bits.")
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="Interpreter with TensorFlow 2.17 or older and its TensorRT; the default is this one.",
+)
+@DATA
+def tftrt(run: Path, out: Path, **options: Any) -> None:
+    """Write RUN as a SavedModel with TensorRT inside (TF-TRT): OUT/<version>/.
+
+    For TensorFlow Serving on GPUs, up to 2.17. RUN may have been trained under any TensorFlow: the
+    conversion takes place in a process of --python. Before it is left behind, that process's
+    answers are compared with RUN's on real images.
+    """
+    RunFolder(run).read_config()
+    with quiet_tensorflow():
+        from tfadvseg.export.tftrt import export_tftrt
+    _export(partial(export_tftrt, run, out, **options), Path("assets.extra") / "model_card.md")
+
+
 def _export(make: Callable[[], tuple[Any, ...]], card: Path) -> None:
     console = terminal()
     with console.status("Exporting and comparing"):

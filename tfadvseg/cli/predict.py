@@ -77,14 +77,13 @@ def predict(
         raise InputError(
             f"--precision {precision}: --engine auto takes no other than f32; name the engine"
         )
-    if exported and engine not in (None, "auto", exported.engine):
+    if exported and engine not in (None, "auto", *exported.engines):
         raise InputError(
-            f"--engine {engine}: {model} was exported for {exported.engine}; drop the option, or "
-            "give the run"
+            f"--engine {engine}: {model} was exported for {' and '.join(exported.engines)}; drop "
+            "the option, or give the run"
         )
     with quiet_tensorflow():
         from tfadvseg.inference import files
-        from tfadvseg.inference.exported import ExportedPredictor
     from tfadvseg.progress import bar
     from tfadvseg.reporting import prediction_table
 
@@ -93,7 +92,7 @@ def predict(
     channels = config.channels or 1
     sources = files.find_inputs(inputs, outputs, channels=channels, series=series)
     predictor = (
-        ExportedPredictor.load(exported.path, precision)
+        _of_export(exported, engine, precision, console)
         if exported
         else _of_run(model, checkpoint, engine or "tensorflow", precision, sources, console)
     )
@@ -111,6 +110,21 @@ def predict(
         console.print(f"Confidence maps (pictures: 0 to 255 for 0 to 1): {out / 'confidence'}")
     if probabilities:
         console.print(f"Probabilities of each class, likewise: {out / 'probabilities'}")
+
+
+def _of_export(
+    exported: ExportFolder, engine: str | None, precision: str | None, console: Console
+) -> SlicePredictor:
+    """The predictor of an exported model; `auto` takes the first engine that can compute here."""
+    from tfadvseg.inference.exported import ExportedPredictor
+
+    *first, last = exported.engines if engine == "auto" else [engine or exported.engine]
+    for name in first:
+        try:
+            return ExportedPredictor.load(exported.path, precision, name)
+        except InputError as error:
+            console.print(f"Engine {name} is not used: {error}")
+    return ExportedPredictor.load(exported.path, precision, last)
 
 
 def _of_run(

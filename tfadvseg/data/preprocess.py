@@ -16,9 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg.config import DEFAULT_WINDOW, Config
+from tfadvseg.data.percentiles import by_bisection, by_sorting
 from tfadvseg.windows import Window, limits
-
-PERCENTILES = (0.5, 99.5)
 
 # Slices are worked on in batches of so many pixels, so that memory does not grow with their number.
 BATCH_PIXELS = 1 << 20
@@ -35,12 +34,14 @@ class Preprocessing:
         window: intensities that become 0 and 1, see `windows.limits`.
         spacing_mm: height and width of the network's pixels in mm; None for no such wish. The
             centred window is then size times spacing, and `crop` does not count.
+        bisects: find percentiles by bisection, for an engine that cannot sort.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None
     window: Window
     spacing_mm: tuple[float, float] | None = None
+    bisects: bool = False
 
     @classmethod
     def from_config(cls, config: Config) -> Preprocessing:
@@ -63,7 +64,8 @@ class Preprocessing:
             (N, size[0], size[1], K) float32 in [0, 1], 0 outside the slice.
         """
         axes = self._axes(tf.shape(images)[1:3], spacing)
-        images = rescale(images, _visible(images, axes, self.size), self.window, given)
+        visible = _visible(images, axes, self.size)
+        images = rescale(images, visible, self.window, given, bisects=self.bisects)
         rows, columns = (
             interpolation(tf.shape(images)[1 + i], self.size[i], *axes[i]) for i in (0, 1)
         )
@@ -124,7 +126,12 @@ def batches(slices: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
 
 
 def rescale(
-    images: tf.Tensor, visible: tf.Tensor, window: Window, given: tf.Tensor | None = None
+    images: tf.Tensor,
+    visible: tf.Tensor,
+    window: Window,
+    given: tf.Tensor | None = None,
+    *,
+    bisects: bool = False,
 ) -> tf.Tensor:
     """Maps stored values to [0, 1]; what lies beyond the window's values is clipped.
 
@@ -133,13 +140,14 @@ def rescale(
         visible: the part of them that the network sees; each sets its own percentiles.
         window: see `windows.limits`.
         given: (N, 2) the two values for each image, where they differ.
+        bisects: find percentiles by bisection instead of sorting.
     """
     rule = limits(window)
     if rule == "minmax":
         low = tf.reduce_min(visible, axis=(1, 2, 3), keepdims=True)
         high = tf.reduce_max(visible, axis=(1, 2, 3), keepdims=True)
     elif rule == "percentile":
-        low, high = _percentiles(visible)
+        low, high = (by_bisection if bisects else by_sorting)(visible)
     else:
         low, high = (tf.constant(float(value)) for value in rule)
     if given is not None:
@@ -159,21 +167,6 @@ def _visible(images: tf.Tensor, axes: Any, size: tuple[int, int]) -> tf.Tensor:
         for (start, step), length in zip(axes, size, strict=True)
     )
     return images[:, top:bottom, left:right]
-
-
-def _percentiles(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each image's values at `PERCENTILES`, (N, 1, 1, 1), with NumPy's linear interpolation."""
-    values = tf.sort(tf.reshape(images, [tf.shape(images)[0], -1]), axis=1)
-    last = tf.cast(tf.shape(values)[1] - 1, tf.float32)
-
-    def at(percentile: float) -> tf.Tensor:
-        position = last * (percentile / 100)
-        below = tf.floor(position)
-        low = tf.gather(values, tf.cast(below, tf.int32), axis=1)
-        high = tf.gather(values, tf.cast(tf.math.ceil(position), tf.int32), axis=1)
-        return tf.reshape(low + (high - low) * (position - below), (-1, 1, 1, 1))
-
-    return at(PERCENTILES[0]), at(PERCENTILES[1])
 
 
 def interpolation(source: Any, target: Any, start: Any, step: Any) -> tf.Tensor:

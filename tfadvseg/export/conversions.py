@@ -10,17 +10,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 
 from tfadvseg import __version__
 from tfadvseg.data.image import Source
-from tfadvseg.export.description import how_it_sees
+from tfadvseg.export.description import chain_specs, how_it_sees
 from tfadvseg.export.onnx_model import save_onnx
 from tfadvseg.export.openvino_model import save_openvino
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, check_predictor
 from tfadvseg.export.samples import Sample, slices_of
-from tfadvseg.inference.engines import MODEL_FILES, loader
+from tfadvseg.export.tensorrt_engine import save_tensorrt
+from tfadvseg.export.tensorrt_profiles import Profile, choose_lasting
+from tfadvseg.inference.engines import MODEL_FILES, loader, release
 from tfadvseg.inference.export_folder import DESCRIPTION
 from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
@@ -29,6 +30,7 @@ from tfadvseg.run_folder import RunFolder, write_text
 WRITERS: dict[str, Callable[..., None]] = {
     "onnxruntime": save_onnx,
     "openvino": save_openvino,
+    "tensorrt": save_tensorrt,
 }
 
 
@@ -61,6 +63,11 @@ class Conversions:
         """Slices to compare engines on."""
         return slices_of(self._sources, self.original)
 
+    @cached_property
+    def _profile(self) -> Profile:
+        """The sizes that an engine of TensorRT is built for."""
+        return choose_lasting(self.samples)
+
     def load(self, engine: str, precision: str | None = None) -> SlicePredictor:
         """The predictor of an engine, converted and compared with the run where it is new.
 
@@ -69,13 +76,15 @@ class Conversions:
             precision: in which engine openvino computes, see `engines.loader`.
 
         Raises:
-            InputError: if a package is not installed.
+            InputError: if the engine cannot compute here.
             ExportError: if the engine says something else than the run.
         """
         if engine == "tensorflow" and not precision:
             return self.original
         loader(engine, precision)  # refuses before the conversion
-        model = self.folder / f"{engine}-{import_module(engine).__version__}"
+        model = self.folder / release(engine)
+        if engine == "tensorrt":
+            model = model.with_name(f"{model.name}-{self._profile}")
         if not model.is_dir():
             self._convert(engine, model)
         predictor = ExportedPredictor.load(model, precision)
@@ -88,14 +97,18 @@ class Conversions:
 
     def _convert(self, engine: str, model: Path) -> None:
         """Writes the model of an engine, whole or not at all."""
-        original = self.original
+        original, options, about = self.original, {}, how_it_sees(self.original.config)
+        confidence = original.has_confidence
+        if engine == "tensorrt":
+            options["profile"] = self._profile
+            about["tensorrt"] = {"profile": self._profile.to_json()}
+            about["signatures"] = {"serving_default": chain_specs(original, confidence=confidence)}
         model.parent.mkdir(parents=True, exist_ok=True)
         writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=model.parent))
         try:
-            WRITERS[engine](
-                writing / MODEL_FILES[engine], original, confidence=original.has_confidence
-            )
-            write_text(writing / DESCRIPTION, json.dumps(how_it_sees(original.config)) + "\n")
+            file = writing / MODEL_FILES[engine]
+            WRITERS[engine](file, original, confidence=confidence, **options)
+            write_text(writing / DESCRIPTION, json.dumps(about) + "\n")
             with suppress(OSError):  # another process was faster
                 writing.rename(model)
         finally:

@@ -14,6 +14,7 @@ from tfadvseg.config import Config
 from tfadvseg.export.model_card import model_card
 from tfadvseg.export.parity import Parity
 from tfadvseg.inference.export_folder import DESCRIPTION
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.run_folder import RunFolder
 
 # Of the run's configuration only what says how images are seen: the rest names data and patients.
@@ -82,3 +83,25 @@ def specs(inputs: Tensors, outputs: Tensors) -> dict[str, Any]:
         }
 
     return {"inputs": told(inputs), "outputs": told(outputs)}
+
+
+def chain_specs(predictor: Predictor, *, confidence: bool) -> dict[str, Any]:
+    """The signature of the whole chain for slices of one pixel size, as `model.json` has it.
+
+    Args:
+        predictor: of the run.
+        confidence: whether D's confidence is answered too.
+    """
+    config = predictor.config
+    slices = [None, None, None]
+    inputs: dict[str, Any] = {"images": {"dtype": "float32", "shape": [*slices, config.channels]}}
+    if config.spacing_mm is not None:
+        inputs["spacing_mm"] = {"dtype": "float32", "shape": [2]}
+    classes = len(config.classes or ())
+    outputs: dict[str, Any] = {
+        "probabilities": {"dtype": "float32", "shape": [*slices, classes]},
+        "mask": {"dtype": "uint8", "shape": slices},
+    }
+    if confidence:
+        outputs["confidence"] = {"dtype": "float32", "shape": slices}
+    return {"inputs": inputs, "outputs": outputs}

@@ -6,13 +6,13 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from importlib import import_module
 
 import numpy as np
 
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.export.conversions import WRITERS, Conversions
 from tfadvseg.export.samples import Sample
+from tfadvseg.inference.engines import release
 from tfadvseg.inference.predictor import SlicePredictor
 from tfadvseg.run_folder import write_text
 
@@ -21,7 +21,7 @@ TIMES = 3  # of which the shortest counts: whatever else the machine does only a
 
 
 def fastest(conversions: Conversions, tell: Callable[[str], None]) -> SlicePredictor:
-    """The predictor of the fastest engine that is installed and says what the run says.
+    """The predictor of the fastest engine that can compute here and says what the run says.
 
     Args:
         conversions: of the run.
@@ -29,9 +29,7 @@ def fastest(conversions: Conversions, tell: Callable[[str], None]) -> SlicePredi
     """
     file = conversions.folder / f"seconds-{platform.node()}.json"
     seconds = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    installed = {
-        engine: name for engine in ("tensorflow", *WRITERS) if (name := _installed(engine))
-    }
+    installed = {engine: name for engine in ("tensorflow", *WRITERS) if (name := _release(engine))}
     if set(seconds) != set(installed.values()):
         seconds = {name: _try(conversions, engine, tell) for engine, name in installed.items()}
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -43,11 +41,11 @@ def fastest(conversions: Conversions, tell: Callable[[str], None]) -> SlicePredi
     return conversions.load(engine)
 
 
-def _installed(engine: str) -> str | None:
-    """Name and version of an engine's package; None if it is not there."""
+def _release(engine: str) -> str | None:
+    """Name and version of an engine; None if it cannot compute here."""
     try:
-        return f"{engine}-{import_module(engine).__version__}"
-    except ModuleNotFoundError:
+        return release(engine)
+    except (ExportError, InputError):
         return None
 
 

@@ -38,7 +38,7 @@ def model_card(name: str, version: int, run: RunFolder, about: Mapping[str, Any]
         "## Classes\n",
         "".join(f"* {index}: {text}\n" for index, text in enumerate(about["classes"])),
         "## Images\n",
-        _images(config),
+        _images(config, about.get("tensorrt")),
         "## Data\n",
         _data(run),
         "## Scores\n",
@@ -54,12 +54,16 @@ def model_card(name: str, version: int, run: RunFolder, about: Mapping[str, Any]
     return "\n".join(parts)
 
 
-def _images(config: Config) -> str:
+def _images(config: Config, engine: Mapping[str, Any] | None) -> str:
     height, width = config.size()
+    sent = "any size can be sent"
+    if engine is not None:
+        least, most = ("x".join(map(str, engine["profile"][end])) for end in ("min", "max"))
+        sent = f"the engine takes batches x heights x widths from {least} to {most}"
     lines = [
         f"* Channels: {config.channels}. Stored values; intensity window: {config.window}.",
         f"* Brought to {height}x{width} pixels inside, and the answer back to the image's own "
-        "grid; any size can be sent.",
+        f"grid; {sent}.",
     ]
     if config.spacing_mm is not None:
         lines.append("* Every image needs `spacing_mm`, height and width of its pixels.")

@@ -36,6 +36,7 @@ class Tolerance:
 EXACT = Tolerance(1e-4, 1e-4)
 HALF_PRECISION = Tolerance(0.05, 1e-3)
 ANY = Tolerance(1.0, 1.0)
+SIGNATURES = ("serving_default", "raw", "image_bytes")
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,33 @@ class Call:
     expected: Prediction
 
 
-def check_saved_model(folder: Path, predictor: Predictor, samples: Sequence[Sample]) -> Parity:
-    """Compares every signature of a SavedModel, in a fresh process, with the predictor.
+def check_saved_model(
+    folder: Path,
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    *,
+    signatures: Sequence[str] = SIGNATURES,
+    python: str = sys.executable,
+    tolerance: Tolerance = EXACT,
+) -> Parity:
+    """Compares signatures of a SavedModel, in a fresh process, with the predictor.
 
     Args:
         folder: of the SavedModel.
         predictor: of the run.
         samples: real slices; encoded as PNG of 8 and of 16 bits and as JPEG too.
+        signatures: which.
+        python: the interpreter of the process, whose TensorFlow may be another.
+        tolerance: how far they may be apart.
 
     Raises:
         ExportError: if the SavedModel cannot be used, or says something else.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        calls = list(_calls(predictor, samples, Path(scratch)))
-        answers = _ask(folder, calls, Path(scratch))
-    return check(calls, answers)
+        every = _calls(predictor, samples, Path(scratch))
+        calls = [call for call in every if call.signature in signatures]
+        answers = _ask(folder, calls, Path(scratch), python)
+    return check(calls, answers, tolerance)
 
 
 def check_predictor(
@@ -189,11 +202,13 @@ def _encode(voxels: np.ndarray, ending: str) -> bytes:
     return cv2.imencode(Path(ending).suffix, pixels[..., ::-1])[1].tobytes()
 
 
-def _ask(folder: Path, calls: Sequence[Call], scratch: Path) -> list[dict[str, np.ndarray]]:
+def _ask(
+    folder: Path, calls: Sequence[Call], scratch: Path, python: str
+) -> list[dict[str, np.ndarray]]:
     for number, call in enumerate(calls):
         arrays: dict[str, Any] = {"signature": call.signature, **call.inputs}
         np.savez(scratch / f"{number:04d}.npz", **arrays)
-    command = [sys.executable, plain_client.__file__, str(folder), str(scratch)]
+    command = [python, plain_client.__file__, str(folder), str(scratch)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

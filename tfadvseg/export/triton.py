@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from tfadvseg.data.formats import soundness
 from tfadvseg.errors import InputError
-from tfadvseg.export.description import describe, write_description
+from tfadvseg.export.description import chain_specs, describe, write_description
 from tfadvseg.export.onnx_model import require_onnx, write_onnx
 from tfadvseg.export.parity import Parity
 from tfadvseg.export.samples import load_for_export
@@ -81,7 +80,8 @@ def export_triton(
     if plan is None:
         require_onnx()
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
-    inputs, outputs = _signature(predictor, confidence=confidence)
+    chain = chain_specs(predictor, confidence=confidence)
+    inputs, outputs = chain["inputs"], chain["outputs"]
     if plan is not None:
         _check_plan(plan, outputs)
     network = Network(backend, device, inputs, outputs, max_batch, fp16)
@@ -99,8 +99,7 @@ def export_triton(
         _describe_network(folder, network, predictor, samples[0].voxels.shape[:2])
         if predictor.config.channels in (1, 3):
             _write_ensemble(writing, out.name, inputs, outputs)
-        specs = {"serving_default": {"inputs": inputs, "outputs": outputs}}
-        about = describe(run, checkpoint, predictor.config, specs, parity)
+        about = describe(run, checkpoint, predictor.config, {"serving_default": chain}, parity)
         write_description(folder, run, out.name, 1, about)
     return out, parity
 
@@ -147,23 +146,6 @@ def _check_plan(plan: Path, outputs: Tensors) -> None:
                 f"--plan {plan} answers with {', '.join(sorted(found['outputs']))}; expected "
                 f"{', '.join(sorted(outputs))}; give --confidence to both exports or to none"
             )
-
-
-def _signature(predictor: Predictor, *, confidence: bool) -> tuple[Tensors, Tensors]:
-    """Inputs and outputs of the network with the whole chain, as `model.json` has them."""
-    config = predictor.config
-    slices = [None, None, None]
-    inputs: dict[str, Any] = {"images": {"dtype": "float32", "shape": [*slices, config.channels]}}
-    if config.spacing_mm is not None:
-        inputs["spacing_mm"] = {"dtype": "float32", "shape": [2]}
-    classes = len(config.classes or ())
-    outputs: dict[str, Any] = {
-        "probabilities": {"dtype": "float32", "shape": [*slices, classes]},
-        "mask": {"dtype": "uint8", "shape": slices},
-    }
-    if confidence:
-        outputs["confidence"] = {"dtype": "float32", "shape": slices}
-    return inputs, outputs
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfadvseg.config import Config
 from tfadvseg.errors import InputError
@@ -34,8 +35,13 @@ class ExportFolder:
 
     @property
     def engine(self) -> str:
-        """That its files are for."""
-        return _engines(self.path)[0]
+        """That it was exported for."""
+        return self.engines[0]
+
+    @property
+    def engines(self) -> list[str]:
+        """Those that its files are for: ONNX Runtime takes what TensorRT was built from."""
+        return _engines(self.path)
 
     @property
     def is_described(self) -> bool:
@@ -48,15 +54,23 @@ class ExportFolder:
         Raises:
             InputError: if it was not exported by this program.
         """
+        about = self.read_description()
+        known = {"classes": about["classes"], "channels": about["channels"], **about["settings"]}
+        return Config.from_mapping(known)
+
+    def read_description(self) -> dict[str, Any]:
+        """What it says of itself.
+
+        Raises:
+            InputError: if it was not exported by this program.
+        """
         file = self._description()
         if file is None:
             raise InputError(
                 f"{self.path}: expected a model that `tfadvseg export` wrote, received one without "
                 f"{DESCRIPTION}; export it again"
             )
-        about = json.loads(file.read_text(encoding="utf-8"))
-        known = {"classes": about["classes"], "channels": about["channels"], **about["settings"]}
-        return Config.from_mapping(known)
+        return dict(json.loads(file.read_text(encoding="utf-8")))
 
     def _description(self) -> Path | None:
         places = (self.path, self.path / "assets.extra")  # the second one in SavedModels

@@ -1,6 +1,7 @@
-"""What computes: TensorFlow, ONNX Runtime or OpenVINO.
+"""What computes: TensorFlow, TensorRT, ONNX Runtime or OpenVINO.
 
-An engine is one function, from a version's folder to signatures by name.
+An engine is a module of two functions: `load`, from a version's folder to signatures by name, and
+`release`, which of its releases computes here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tfadvseg.errors import InputError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MODEL_FILES = {
     "tensorflow": "saved_model.pb",
+    "tensorrt": "model.plan",  # before ONNX Runtime: the ONNX that it was built from lies beside it
     "onnxruntime": "model.onnx",
     "openvino": "model.xml",
 }
@@ -35,18 +38,35 @@ def loader(engine: str, precision: str | None = None) -> Callable[[Path], Signat
         What loads the folder of a version.
 
     Raises:
-        InputError: if its package is not installed, or the engine has one precision only.
+        InputError: if it cannot compute here, see `release`, or has one precision only.
     """
     if precision and engine != "openvino":
         raise InputError(
             f"--precision {precision}: engine {engine} computes as the model was exported; drop "
             "it, or use --engine openvino"
         )
+    release(engine)
+    load = _module(engine).load
+    return partial(load, precision=precision) if precision else load
+
+
+def release(engine: str) -> str:
+    """Which engine computes here, in a word: its name and release, for TensorRT the GPU too.
+
+    Args:
+        engine: a key of MODEL_FILES.
+
+    Raises:
+        InputError: if its package is not installed, or what it computes on is not there.
+    """
+    return f"{engine}-{_module(engine).release()}"
+
+
+def _module(engine: str) -> ModuleType:
     try:
-        load = import_module(f"tfadvseg.inference.engines.{engine}").load
+        return import_module(f"tfadvseg.inference.engines.{engine}")
     except ModuleNotFoundError as error:
         raise InputError(
             f"--engine {engine} needs {error.name}, which is not installed; pip install "
             f"{error.name}"
         ) from error
-    return partial(load, precision=precision) if precision else load

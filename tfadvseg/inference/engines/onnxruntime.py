@@ -24,6 +24,11 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument  # noqa:
 _DTYPES = {"float": tf.float32, "double": tf.float64, "float16": tf.float16}
 
 
+def release() -> str:
+    """Which release computes."""
+    return str(onnxruntime.__version__)
+
+
 def load(folder: Path) -> Signatures:
     """Loads `model.onnx` as the signature `serving_default`."""
     return {"serving_default": signature(folder / "model.onnx")}

@@ -16,6 +16,11 @@ telemetry.forbid()
 import openvino  # noqa: E402
 
 
+def release() -> str:
+    """Which release computes."""
+    return str(openvino.__version__)
+
+
 def load(folder: Path, precision: str = "f32") -> Signatures:
     """Loads `model.xml` as the signature `serving_default`.
 

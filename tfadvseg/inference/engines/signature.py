@@ -28,6 +28,34 @@ class GraphRefusal(Exception):
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """The sizes that an engine was built for.
+
+    Attributes:
+        least: batch, height and width.
+        most: likewise.
+    """
+
+    least: tuple[int, int, int]
+    most: tuple[int, int, int]
+
+    def check(self, height: int, width: int) -> None:
+        """Refuses images of other sizes.
+
+        Raises:
+            GraphRefusal: if one side is too small or too large.
+        """
+        (_, *low), (_, *high) = self.least, self.most
+        if not (low[0] <= height <= high[0] and low[1] <= width <= high[1]):
+            raise GraphRefusal(
+                INVALID_ARGUMENT,
+                f"the engine takes images from {low[0]}x{low[1]} to {high[0]}x{high[1]} pixels, "
+                f"received {height}x{width}; use another engine, or export it again with other "
+                "--min and --max",
+            )
+
+
+@dataclass(frozen=True)
 class Signature:
     """One way to call a model.
 
@@ -35,11 +63,13 @@ class Signature:
         inputs: specs by name, whose own names are those in the graph.
         outputs: likewise.
         call: computes the outputs, in any thread.
+        sizes: of the images that it takes; None for any.
     """
 
     inputs: Mapping[str, tf.TensorSpec]
     outputs: Mapping[str, tf.TensorSpec]
     call: Callable[[Arrays], Arrays]
+    sizes: Sizes | None = None
 
     @property
     def takes_batches(self) -> bool:

@@ -12,6 +12,11 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tfadvseg.inference.engines.signature import Arrays, GraphRefusal, Signature, Signatures
 
 
+def release() -> str:
+    """Which release computes."""
+    return str(tf.__version__)
+
+
 def load(folder: Path) -> Signatures:
     """Loads a SavedModel with all its signatures.
 
