@@ -5,7 +5,9 @@ import csv
 import keras
 import numpy as np
 import pytest
+from rich.console import Console
 
+from tfadvseg import training
 from tfadvseg.config import Config
 from tfadvseg.errors import InputError
 from tfadvseg.models import TeacherSegmenter
@@ -84,3 +86,25 @@ def test_no_validation_patient_is_refused(config):
 def test_refusals(settings, words):
     with pytest.raises(InputError, match=words):
         Config(**settings)
+
+
+def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch):
+    """Validation that falls from the second round on: back to the first round's model."""
+    scores = iter([0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2])
+    judge = training.score_cases
+
+    def falling(predictor, cases, split, **options):
+        result = judge(predictor, cases, split, **options)
+        result["pooled"]["foreground"]["dice"] = next(scores)
+        return result
+
+    monkeypatch.setattr(training, "score_cases", falling)
+    console = Console(record=True, width=200)
+    fit(config.replace(warmup=0.3, steps=12), tmp_path / "run", console=console)
+    rows = rows_of(tmp_path / "run")
+    stages = [row["stage"] for row in rows]
+    assert stages == [*["adversarial"] * 2, *["semi-supervised"] * 3, "adversarial"]
+    assert rows[-1]["kept"] == "" and rows[4]["kept"] != ""
+    assert "given up at step 10: on the validation patients Dice fell from 0.900" in (
+        " ".join(console.export_text().split())
+    )

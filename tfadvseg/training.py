@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tfadvseg.data.pipeline import Pool, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
+from tfadvseg.health import harms, troubles
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
@@ -165,11 +166,14 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
     board = TensorBoard(folder.path / "tensorboard", split.val or split.labelled)
     steps = StepBar(console, config.total_steps(0), state["step"])
     with steps.progress:
-        for part in todo:
+        for planned in todo:
+            part = replace(planned, stage="adversarial") if state.get("given_up") else planned
             row = _run_round(model, part, config, pools, examiner, steps)
             scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
             _note(row, scores, model, state)
             best = state["stale"] == 0
+            if harms(state["history"]) and not state.get("given_up"):
+                _give_up(folder, model, state, console)
             try:
                 folder.save_checkpoint(model, part.stop, state, best=best)
                 folder.write_history(state["history"])
@@ -177,6 +181,7 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
             except OSError as error:
                 raise folder.cannot_write(part.stop, error) from error
             console.print(_line(row, config, best=best and scores is not None))
+            _tell_troubles(state, console)
             if _is_stale(config, state):
                 console.print(f"Stopped early: {state['stale']} validations without improvement.")
                 break
@@ -256,6 +261,29 @@ def _note(
     state["stale"] = 0 if improved else state["stale"] + 1
     state["step"] = row["step"]
     state["history"].append(row)
+
+
+def _give_up(
+    folder: RunFolder, model: AdversarialSegmenter, state: dict[str, Any], console: Console
+) -> None:
+    """Goes back to the best model, which is one of before the stage, and on without the stage."""
+    best = keras.models.load_model(folder.path / "best.keras", compile=False)
+    model.set_weights(best.get_weights())
+    state["given_up"] = state["step"]
+    console.print(
+        f"The semi-supervised stage is given up at step {state['step']}: on the validation "
+        f"patients Dice fell from {state['best']:.3f} and stayed below. Going on from the best "
+        "model before it, without unlabelled images."
+    )
+
+
+def _tell_troubles(state: dict[str, Any], console: Console) -> None:
+    """Warns of each trouble once."""
+    told = state.setdefault("told", [])
+    for name, text in troubles(state["history"]).items():
+        if name not in told:
+            told.append(name)
+            console.print(f"Warning: {text}.")
 
 
 def _is_stale(config: Config, state: dict[str, Any]) -> bool:
