@@ -16,15 +16,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from tfadvseg.building import build_model
-from tfadvseg.config import Config
+from tfadvseg.config import USE_UNLABELLED, Config
 
 ROWS = (
     ("paper, instance norm", {"norm": "instance"}),
     ("paper, group norm", {"norm": "group"}),
     ("paper, batch norm", {"norm": "batch"}),
     ("paper, instance norm, bfloat16", {"norm": "instance", "precision": "bfloat16"}),
-    ("adversarial, instance norm", {"recipe": "adversarial"}),
-    ("supervised, instance norm", {"recipe": "supervised"}),
+    ("strong, instance norm", {"recipe": "strong", "norm": "instance"}),
+    ("adversarial, instance norm", {"recipe": "adversarial", "norm": "instance"}),
+    ("supervised, instance norm", {"recipe": "supervised", "norm": "instance"}),
 )
 
 
@@ -48,7 +49,7 @@ def images_per_second(settings: dict, size: int, steps: int) -> float:
     model = build_model(config.replace(discriminator_filters=(32, 64, 128)))
     images = tf.random.stateless_uniform((8, size, size, 1), (0, 0))
     masks = tf.cast(images[..., 0] * 3, tf.int32)
-    unlabelled = images if config.recipe == "paper" else None
+    unlabelled = images if config.recipe in USE_UNLABELLED else None
     step = tf.function(lambda: model.train_step(((images, masks), unlabelled)))
     for _ in range(2):
         step()
