@@ -62,7 +62,9 @@ def test_the_threshold_asks_the_pixels_near_it():
     right = np.zeros(1000, bool)
     right[100:150] = right[200:] = True
     assert right[chances > 0.5].mean() > 0.9
+    mixed = np.random.default_rng(0).permutation(1000)
     assert calibration.threshold(chances, right, 0.8) == 0.95
+    assert calibration.threshold(chances[mixed], right[mixed], 0.8) == 0.95
     assert calibration.threshold(chances, right, 0.4) == 0.55
     assert calibration.threshold(chances, ~right, 0.99) == np.inf
     assert calibration.threshold(chances[:0], right[:0], 0.5) == np.inf

@@ -85,12 +85,13 @@ def threshold(chances: np.ndarray, right: np.ndarray, target: float) -> float:
     """
     if not len(chances):
         return np.inf
-    order = np.argsort(chances)
-    groups = np.array_split(order, min(len(order), GROUPS))
-    shares = [right[group].mean() for group in groups]
-    smooth = isotonic_regression(shares, weights=[len(group) for group in groups]).x
+    # Groups of about equal size, none empty, with equal chances always in the same one.
+    edges = np.unique(np.quantile(chances, np.linspace(0, 1, GROUPS + 1), method="lower"))
+    groups = np.searchsorted(edges, chances, side="right") - 1
+    counts = np.bincount(groups)
+    smooth = isotonic_regression(np.bincount(groups, weights=right) / counts, weights=counts).x
     enough = np.nonzero(smooth >= target)[0]
-    return float(chances[groups[enough[0]]].min()) if len(enough) else np.inf
+    return float(edges[enough[0]]) if len(enough) else np.inf
 
 
 def logit(values: np.ndarray) -> np.ndarray:
