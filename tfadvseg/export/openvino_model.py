@@ -57,9 +57,9 @@ def export_openvino(
     calibration = Calibration.of_run(run, data) if int8 else None
     predictor, samples = load_for_export(run, checkpoint, confidence=confidence, data=data)
     model = to_openvino(predictor, confidence=confidence)
-    check_predictor(predictor_of(model, predictor.config), predictor, samples)
     cost = None
-    if calibration is not None:
+    if calibration is not None:  # else what is written is compared, below
+        check_predictor(predictor_of(model, predictor.config), predictor, samples)
         model, slices = quantise(model, predictor.config, calibration)
         cost = judge(predictor_of(model, predictor.config), predictor, calibration, slices)
     with new_version(out) as version:

@@ -30,9 +30,8 @@ from tfadvseg.export.triton_config import (
 from tfadvseg.inference.predictor import Predictor
 
 FILES = {"dtype": "bytes", "shape": [None]}
-MODELS = (
-    Path(__file__).parent / "triton_models"
-)  # read as text: they can be imported in Triton only
+# Copied, never imported: only Triton can.
+MODELS = Path(__file__).parent / "triton_models"
 
 
 def export_triton(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def new_version(model: Path) -> Iterator[Version]:
     """
     if model.exists() and not model.is_dir():
         raise InputError(f"{model} is a file; expected the folder of a model, such as models/heart")
+    new = not model.exists()
     try:
         model.mkdir(parents=True, exist_ok=True)
         writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=model))
@@ -63,6 +64,9 @@ def new_version(model: Path) -> Iterator[Version]:
                 version.path = model / str(_next(model))
     finally:
         shutil.rmtree(writing, ignore_errors=True)
+        if new:  # a refused export leaves nothing
+            with suppress(OSError):  # it holds a version
+                model.rmdir()
 
 
 def _next(model: Path) -> int:

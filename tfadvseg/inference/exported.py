@@ -14,7 +14,7 @@ from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image
 from tfadvseg.errors import InputError
 from tfadvseg.inference.engines import loader
-from tfadvseg.inference.engines.signature import GraphRefusal, Signature
+from tfadvseg.inference.engines.signature import GraphRefusal, Signature, slice_inputs
 from tfadvseg.inference.export_folder import ExportFolder
 from tfadvseg.inference.predictor import Prediction, SlicePredictor
 
@@ -69,12 +69,7 @@ class ExportedPredictor(SlicePredictor):
                 self.signature.sizes.check(*slices.shape[1:3])
 
     def _compute(self, slices: np.ndarray, spacing: np.ndarray) -> Prediction:
-        inputs = {"images": slices}
-        wanted = self.signature.inputs.get("spacing_mm")
-        if wanted is not None:  # one for each slice, or one for all
-            inputs["spacing_mm"] = np.tile(spacing, (len(slices), 1))
-            if wanted.shape.rank == 1:
-                inputs["spacing_mm"] = spacing
+        inputs = slice_inputs(self.signature.inputs, slices, spacing)
         with _refused_as_input():
             answer = self.signature.call(inputs)
         return Prediction(answer["mask"], answer["probabilities"], answer.get("confidence"))

@@ -89,6 +89,24 @@ class Signature:
 Signatures = dict[str, Signature]
 
 
+def slice_inputs(
+    specs: Mapping[str, tf.TensorSpec], slices: np.ndarray, spacing_mm: np.ndarray | None
+) -> Arrays:
+    """The inputs of an exported chain for slices of one pixel size.
+
+    Args:
+        specs: of its inputs: `images`, and `spacing_mm` of each slice or of all, where it asks.
+        slices: (N, H, W, K) stored values.
+        spacing_mm: (2,) height and width of a pixel; None only where the chain does not ask.
+    """
+    inputs, asked = {"images": slices.astype(np.float32, copy=False)}, specs.get("spacing_mm")
+    if asked is not None:
+        spacing = np.asarray(spacing_mm, np.float32)
+        one_each = asked.shape.rank == 2
+        inputs["spacing_mm"] = np.tile(spacing, (len(slices), 1)) if one_each else spacing
+    return inputs
+
+
 def _info(spec: tf.TensorSpec) -> meta_graph_pb2.TensorInfo:
     return meta_graph_pb2.TensorInfo(
         name=spec.name, dtype=spec.dtype.as_datatype_enum, tensor_shape=spec.shape.as_proto()

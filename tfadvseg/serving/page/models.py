@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from grpc import StatusCode
 
-from tfadvseg.inference.engines.signature import Arrays, Signature, Signatures
+from tfadvseg.inference.engines.signature import Arrays, Signature, Signatures, slice_inputs
 from tfadvseg.pictures import class_colours
 from tfadvseg.serving.about import About
 from tfadvseg.serving.manager import Manager, Reference
@@ -69,19 +69,14 @@ def inputs_for(one: Slice, specs: Mapping[str, tf.TensorSpec]) -> Arrays:
             f"expected an image with {channels} channel(s) as in training, received {given}; "
             "convert it",
         )
-    inputs = {"images": one.voxels[np.newaxis].astype(np.float32)}
-    if "spacing_mm" in specs:
-        if one.pixel_mm is None:
-            raise invalid(
-                "no pixel size",
-                "expected an image that says its pixel size in mm (NIfTI, DICOM), as this model "
-                "was trained with spacing_mm; received one that does not",
-            )
-        spacing = np.array(one.pixel_mm, np.float32)
-        inputs["spacing_mm"] = (
-            spacing[np.newaxis] if specs["spacing_mm"].shape.rank == 2 else spacing
+    if "spacing_mm" in specs and one.pixel_mm is None:
+        raise invalid(
+            "no pixel size",
+            "expected an image that says its pixel size in mm (NIfTI, DICOM), as this model "
+            "was trained with spacing_mm; received one that does not",
         )
-    return inputs
+    pixel_mm = None if one.pixel_mm is None else np.array(one.pixel_mm)
+    return slice_inputs(specs, one.voxels[np.newaxis], pixel_mm)
 
 
 def class_names(about: About, count: int) -> list[str]:
