@@ -136,6 +136,15 @@ def test_two_jobs_work_at_once(plan, out):
     assert run_sweep(plan, out, jobs=2) == {}
 
 
+@pytest.fixture
+def ctrl_c():
+    """SIGINT raises, also where these tests are a background job of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_the_runs_and_another_sweep_is_refused_meanwhile(plan, out, capsys):
     names, refused = list(plan.trainings), []
     tell(out, **{names[1]: "hang"})

@@ -236,6 +236,12 @@ def test_what_is_no_image_is_refused_alone(tmp_path, write_slice, sop_class, tol
     assert dicom.patient_of(path) is None
 
 
+def test_a_text_is_not_called_a_damaged_image(tmp_path):
+    (tmp_path / "README.md").write_text("# Results\n" * 100)
+    with pytest.raises(InputError, match=r"README\.md: neither its ending nor its content is that"):
+        dicom.read_file(tmp_path / "README.md")
+
+
 def test_an_image_without_pixels_is_refused(tmp_path, write_slice):
     path = write_slice(tmp_path / "a", np.zeros((4, 4)), PixelData=None)
     with pytest.raises(InputError, match="a: cannot be read as a DICOM image: .*without pixels"):

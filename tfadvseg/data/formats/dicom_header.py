@@ -82,6 +82,11 @@ class Header:
         try:
             check_dicom(path)
         except Unsound as error:
+            if not is_dicom(path):
+                raise InputError(
+                    f"{path}: neither its ending nor its content is that of an image; give PNG, "
+                    "JPEG, TIFF, DICOM, NIfTI, MetaImage or NRRD"
+                ) from error
             raise InputError(f"{path}: damaged: {error}; export it again") from error
         self.path = path
         self._reader = sitk.ImageFileReader()
