@@ -52,10 +52,23 @@ def judged(
     counted = masks != ignore_label
     probabilities, labels = probabilities[counted], masks[counted]
     classes = probabilities.argmax(axis=-1)
+    said = None if confidence is None else confidence[counted]
+    return Judged(classes, evidence(probabilities, classes, said), classes == labels)
+
+
+def evidence(
+    probabilities: np.ndarray, classes: np.ndarray, confidence: np.ndarray | None
+) -> np.ndarray:
+    """What is known of pixels, (P, 3): 1, logit of S's probability, logit of D's confidence.
+
+    Args:
+        probabilities: (P, C).
+        classes: (P,) predicted class.
+        confidence: (P,); None without a discriminator.
+    """
     own = np.take_along_axis(probabilities, classes[:, None], axis=-1)[:, 0]
-    said = np.full(len(own), 0.5) if confidence is None else confidence[counted]
-    evidence = np.stack([np.ones(len(own)), logit(own), logit(said)], axis=-1)
-    return Judged(classes, evidence, classes == labels)
+    said = np.zeros(len(own)) if confidence is None else logit(confidence)
+    return np.stack([np.ones(len(own)), logit(own), said], axis=-1)
 
 
 def fit(pixels: Judged, num_classes: int) -> np.ndarray:
@@ -68,7 +81,12 @@ def fit(pixels: Judged, num_classes: int) -> np.ndarray:
 
 def probability_right(coefficients: np.ndarray, pixels: Judged) -> np.ndarray:
     """P(right) of pixels, (P,)."""
-    return expit(np.sum(coefficients[pixels.classes] * pixels.evidence, axis=-1))
+    return chances(coefficients, pixels.classes, pixels.evidence)
+
+
+def chances(coefficients: np.ndarray, classes: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """P(right) of pixels, (P,), from their classes (P,) and what is known of them (P, 3)."""
+    return expit(np.einsum("pe,pe->p", coefficients[classes], evidence))
 
 
 def threshold(chances: np.ndarray, right: np.ndarray, target: float) -> float:
