@@ -69,13 +69,18 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     return config, split
 
 
-def check_cases(cases: Sequence[Case], config: Config) -> None:
+def check_cases(cases: Sequence[Case], config: Config, progress: Progress = silent) -> None:
     """Checks files against a resolved configuration: readable, of one grid, classes, channels.
+
+    Args:
+        cases: with or without masks.
+        config: resolved, as that of a run is.
+        progress: wraps the cases to show how far reading has come.
 
     Raises:
         InputError: naming the files that do not fit.
     """
-    facts, broken = inspect_all(cases, silent, config.slice_axis)
+    facts, broken = inspect_all(cases, progress, config.slice_axis)
     errors = find_errors(
         {"test": facts},
         classes=config.classes,
