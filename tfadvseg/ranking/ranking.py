@@ -30,6 +30,7 @@ class Ranked:
         case: the image.
         rank: place among the cases, from 1 on.
         patient_rank: place of its patient, if patients are labelled whole.
+        patient_benefit: how much is not known of all images of its patient together.
         benefit: how much is not known of it; 1 is the average of the pool.
         novelty: from 0, like an image that is labelled or ranked before, to 1.
         slice_number: the slice of which least is known, from 1 on.
@@ -41,6 +42,7 @@ class Ranked:
     case: Case
     rank: int
     patient_rank: int
+    patient_benefit: float
     benefit: float
     novelty: float
     slice_number: int
@@ -106,14 +108,14 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
     benefit = benefits(missing)
     patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
     order, novelty = choose(benefit, seen.features, patients, known, labelled)
-    patient_ranks = _patient_ranks(patients, seen, labelled, known)
+    of_patient = _rank_patients(patients, seen, labelled, known)
     result = []
     for place, index in enumerate(order, start=1):
         own = np.flatnonzero(seen.case_of == index)
         ranked = Ranked(
             pool.cases[index],
             place,
-            patient_ranks[patients[index]],
+            *of_patient[patients[index]],
             float(benefit[index]),
             float(novelty[index]),
             int(per_slice[own].argmax()) + 1,
@@ -125,21 +127,23 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
     return tuple(result)
 
 
-def _patient_ranks(
+def _rank_patients(
     patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: np.ndarray
-) -> dict[str, int]:
-    """The place of each patient: chosen as cases are, all that there is of him as one."""
+) -> dict[str, tuple[int, float]]:
+    """Place and benefit of each patient: chosen as cases are, all that there is of him as one."""
     names, index = np.unique(patients, return_inverse=True)
     known_names, known_index = np.unique(labelled, return_inverse=True)
     measures = seen.measures.summed(index[seen.case_of])
+    benefit = benefits(shares(measures, seen.measures.sizes.mean(axis=0)))
     order, _ = choose(
-        benefits(shares(measures, seen.measures.sizes.mean(axis=0))),
+        benefit,
         _means(seen.features, index, len(names)),
         names.tolist(),
         _means(known, known_index, len(known_names)),
         known_names.tolist(),
     )
-    return {str(names[patient]): place for place, patient in enumerate(order, start=1)}
+    places = enumerate(order, start=1)
+    return {str(names[patient]): (place, float(benefit[patient])) for place, patient in places}
 
 
 def _means(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
@@ -170,6 +174,7 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
         "file": str(ranked.case.image.path),
         "patient": ranked.case.patient,
         "patient_rank": ranked.patient_rank,
+        "patient_benefit": _number(ranked.patient_benefit),
         "slice": ranked.slice_number,
         "benefit": _number(ranked.benefit),
         "novelty": _number(ranked.novelty),

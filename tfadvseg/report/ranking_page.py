@@ -16,9 +16,9 @@ from tfadvseg.progress import Progress, silent
 from tfadvseg.ranking.ranking import Ranked, Ranking
 from tfadvseg.report import page
 from tfadvseg.report.cases import Slice
-from tfadvseg.report.table import Cell, Table, headings, number, to_html
+from tfadvseg.report.contact_sheet import MOST_PICTURES, SIDE
+from tfadvseg.report.table import Table, headings, number, to_html
 
-MOST_PICTURES = 60
 MOST_PATIENTS = 20
 
 
@@ -39,7 +39,7 @@ def ranking_page(ranking: Ranking, run: Path, progress: Progress = silent) -> st
         "known, 1 is the average. Novelty: from 0, like another one, to 1. Of a volume the slice "
         "of which least is known is shown: the prediction, and the probability that it is wrong."
     )
-    scale = '<span class="key">wrong: never <span class="scale"></span> surely</span>'
+    scale = '<span class="key">probability of being wrong 0 <span class="scale"></span> 1</span>'
     legend = f'<p class="legend">{page.class_legend(ranking.classes)}{scale}</p>\n'
     of = f" of {len(ranking.cases)}" if len(shown) < len(ranking.cases) else ""
     sections = (
@@ -58,7 +58,7 @@ def _figure(ranked: Ranked, predictor: Predictor, calibration: Calibration) -> s
     plane = np.ascontiguousarray(cut.cut(image.voxels)[ranked.slice_number - 1])
     seen = predictor(plane[np.newaxis], cut.pixel_mm)
     doubt, mask, name = 1 - calibration.chance_right(seen)[0], seen.masks[0], ranked.case.name
-    shown = Slice(name, plane, mask, cut.pixel_mm).around([])
+    shown = Slice(name, plane, mask, cut.pixel_mm, side=SIDE).around([])
     pair = page.group(
         [
             page.picture(shown.picture(mask), f"{name}: prediction"),
@@ -82,11 +82,12 @@ def _caption(ranked: Ranked) -> str:
 
 def _patients(ranking: Ranking) -> Table:
     """Which patients to label, where patients are labelled whole."""
-    places = {ranked.case.patient: ranked.patient_rank for ranked in ranking.cases}
     count = Counter(ranked.case.patient for ranked in ranking.cases)
-    first = sorted(places, key=lambda patient: places[patient])[:MOST_PATIENTS]
+    first = {ranked.patient_rank: ranked for ranked in ranking.cases}
     rows = tuple(
-        (Cell(patient), Cell(str(places[patient])), Cell(str(count[patient]))) for patient in first
+        headings(patient, str(place), f"{first[place].patient_benefit:.2f}", str(count[patient]))
+        for place in sorted(first)[:MOST_PATIENTS]
+        for patient in [first[place].case.patient]
     )
-    note = "The order in which to label patients of whom every image is labelled."
-    return Table("patients", "", headings("patient", "rank", "images"), rows, note)
+    note = "The order in which to label patients, where all images of a patient are labelled."
+    return Table("patients", "", headings("patient", "rank", "benefit", "images"), rows, note)
