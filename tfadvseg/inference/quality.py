@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,11 @@ import numpy as np
 from tfadvseg import calibration
 from tfadvseg.errors import InputError
 from tfadvseg.inference.predictor import Prediction
+from tfadvseg.metrics import mean
+from tfadvseg.run_folder import RunFolder
 
 CALIBRATION = "calibration.json"
+PRESENT = 1.0  # pixels
 
 
 @dataclass(frozen=True)
@@ -36,30 +38,58 @@ class Calibration:
         """The calibration of the best model of a run.
 
         Raises:
-            InputError: if there is none.
+            InputError: if there is none, or it is damaged.
         """
-        file = run / CALIBRATION
+        file, folder = run / CALIBRATION, RunFolder(run)
+        folder.read_config()  # refuses what is no run
         if not file.is_file():
+            mend = f"make it with tfadvseg evaluate {run} --split val"
+            if not folder.read_json("split.json")["val"]:
+                mend = "it takes validation patients: train with val_patients"
             raise InputError(
-                f"{run}: no {CALIBRATION}, which says how often the model is right; make it with "
-                f"tfadvseg evaluate {run} --split val, which takes validation patients"
+                f"{file}: not there, and nothing else says how often {run} is right; {mend}"
             )
-        return cls.from_json(json.loads(file.read_text(encoding="utf-8")))
+        try:
+            return cls.from_json(folder.read_json(CALIBRATION))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file}: expected what tfadvseg fit writes, it is damaged; delete it and make it "
+                f"again with tfadvseg evaluate {run} --split val"
+            ) from error
+
+    @classmethod
+    def find(cls, run: Path, checkpoint: str = "best") -> Calibration | None:
+        """The calibration of a model of a run, `best` or `last`; None where there is none."""
+        has_one = checkpoint == "best" and (run / CALIBRATION).is_file()
+        return cls.read(run) if has_one else None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Calibration:
         """Reads what `to_json` gave."""
-        without = {
-            patient: cls.from_json(fold)
-            for fold in content.get("without", ())
-            for patient in fold["patients"]
-        }
+        without: dict[str, Calibration] = {}
+        for fold in content.get("without", ()):
+            without |= dict.fromkeys(fold["patients"], cls.from_json(fold))
         coefficients = np.array(content["coefficients"], np.float64)
         return cls(coefficients, np.array(content["unseen"], np.float64), without)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `calibration.json`, less the patients."""
+        """The content of `calibration.json`, but for what names patients."""
         return {"coefficients": self.coefficients.tolist(), "unseen": self.unseen.tolist()}
+
+    def write(self, run: Path) -> None:
+        """Writes the file that `read` reads."""
+        folds: dict[int, list[str]] = {}
+        for patient, fold in self.without.items():
+            folds.setdefault(id(fold), []).append(patient)
+        without = [
+            {"patients": patients, **self.without[patients[0]].to_json()}
+            for patients in folds.values()
+        ]
+        RunFolder(run).write_json(CALIBRATION, {**self.to_json(), "without": without})
+
+    def fair_to(self, patient: str) -> Calibration:
+        """That which was found without a patient, to judge him by."""
+        return self.without.get(patient, self)
 
     @property
     def needs_confidence(self) -> bool:
@@ -96,4 +126,54 @@ class Calibration:
 
 def unseen(probabilities: np.ndarray) -> np.ndarray:
     """Which pixels (..., C) lie outside the window: only there is every other class exactly 0."""
-    return ~probabilities[..., 1:].any(axis=-1)
+    return np.all(probabilities[..., 1:] == 0, axis=-1)
+
+
+class ExpectedDice:
+    """The Dice that a prediction may expect, added up slices by slices.
+
+    A pixel's class is right with the chance P; if it is wrong, the other classes share the rest as
+    S's probabilities p of them do:
+
+        P(c) = P                        for the predicted class
+        P(c) = (1 - P) p_c / sum of p over the classes that were not predicted         else
+        Dice_c = 2 (sum over pixels predicted as c of P) / (their number + sum over all of P(c))
+
+    That is the ratio of what may be expected of Dice's counts: true positives above, predicted and
+    true pixels below. A class that was not predicted and of which less than `PRESENT` pixels are
+    expected has no Dice.
+
+    Args:
+        calibration: of the model.
+    """
+
+    def __init__(self, calibration: Calibration):
+        self._calibration = calibration
+        classes = len(calibration.unseen)
+        self._predicted, self._right, self._true = np.zeros((3, classes))
+
+    def add(self, prediction: Prediction, chances: np.ndarray) -> None:
+        """Adds slices, with what `Calibration.chance_right` says of them."""
+        classes, right = prediction.masks.ravel(), chances.ravel()
+        rest = np.maximum(prediction.probabilities.reshape(len(classes), -1), 0)
+        outside = np.count_nonzero(unseen(rest))
+        np.put_along_axis(rest, classes[:, np.newaxis], 0, axis=-1)
+        wrong = (1 - right) / np.maximum(rest.sum(axis=-1), np.finfo(np.float32).tiny)
+        counts = np.bincount(classes, minlength=len(self._predicted))
+        expected = np.bincount(classes, right, minlength=len(self._predicted))
+        self._predicted += counts
+        self._right += expected
+        self._true += expected + wrong @ rest
+        self._true[1:] += outside * self._calibration.unseen[1:]
+
+    def dice(self) -> list[float | None]:
+        """Of each class; None where it is not expected."""
+        return [
+            float(2 * right / (predicted + true)) if predicted or true >= PRESENT else None
+            for predicted, right, true in zip(self._predicted, self._right, self._true, strict=True)
+        ]
+
+    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
+        """Of each foreground class by its name, and their mean over those that have one."""
+        per_class = dict(zip(names[1:], self.dice()[1:], strict=True))
+        return {"foreground": mean(list(per_class.values())), "per_class": per_class}
