@@ -11,7 +11,7 @@ from scipy import stats
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image
 from tfadvseg.inference.predictor import Prediction, SlicePredictor
-from tfadvseg.inference.quality import Calibration, ExpectedDice
+from tfadvseg.inference.quality import Calibration, CaseQuality
 from tfadvseg.metrics import mean
 from tfadvseg.reliability import Reliability
 
@@ -43,13 +43,11 @@ class SelfAssessment:
         """
         config, calibration = self._predictor.config, self._calibration.fair_to(patient)
         cut, mask = slicing(image.geometry, config.slice_axis), np.empty(truth.shape, np.uint8)
-        slices, labels, expected = cut.cut(mask), cut.cut(truth), ExpectedDice(calibration)
+        slices, labels, expected = cut.cut(mask), cut.cut(truth), CaseQuality(calibration)
         for part, prediction in self._predictor.stream(image):
             slices[part] = prediction.masks
-            chances = calibration.chance_right(prediction)
-            expected.add(prediction, chances)
-            self._count(prediction, chances, labels[part])
-        return mask, expected.to_json(config.classes or ())
+            self._count(prediction, expected.add(prediction), labels[part])
+        return mask, expected.dice(config.classes or ())
 
     def _count(self, prediction: Prediction, chances: np.ndarray, labels: np.ndarray) -> None:
         counted = labels != self._predictor.config.ignored()

@@ -1,4 +1,4 @@
-"""How far to trust a prediction: the probability that each of its pixels is right."""
+"""How far to trust a prediction: the chance that each pixel is right, and the Dice to expect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfadvseg.metrics import mean
 from tfadvseg.run_folder import RunFolder
 
 CALIBRATION = "calibration.json"
-PRESENT = 1.0  # pixels
+PRESENT = 1.0  # pixels to be expected of a class that is there
 
 
 @dataclass(frozen=True)
@@ -129,19 +129,19 @@ def unseen(probabilities: np.ndarray) -> np.ndarray:
     return np.all(probabilities[..., 1:] == 0, axis=-1)
 
 
-class ExpectedDice:
-    """The Dice that a prediction may expect, added up slices by slices.
+class CaseQuality:
+    """What may be expected of the mask of a case, added up slices by slices.
 
-    A pixel's class is right with the chance P; if it is wrong, the other classes share the rest as
-    S's probabilities p of them do:
+    A pixel's class is right with the chance P. If it is wrong, the other classes share the rest as
+    S's probabilities p of them do. From that follow the counts of Dice that may be expected:
 
-        P(c) = P                        for the predicted class
-        P(c) = (1 - P) p_c / sum of p over the classes that were not predicted         else
-        Dice_c = 2 (sum over pixels predicted as c of P) / (their number + sum over all of P(c))
+        P(c) = P                                              c the predicted class
+        P(c) = (1 - P) p_c / sum over the other classes of p  c another class
+        Dice_c = 2 TP / (predicted + true)     TP: sum of P over the pixels predicted as c,
+                                               predicted: their number,
+                                               true: sum of P(c) over all pixels
 
-    That is the ratio of what may be expected of Dice's counts: true positives above, predicted and
-    true pixels below. A class that was not predicted and of which less than `PRESENT` pixels are
-    expected has no Dice.
+    A class that was not predicted, and of which less than one pixel is to be expected, has none.
 
     Args:
         calibration: of the model.
@@ -149,31 +149,32 @@ class ExpectedDice:
 
     def __init__(self, calibration: Calibration):
         self._calibration = calibration
-        classes = len(calibration.unseen)
-        self._predicted, self._right, self._true = np.zeros((3, classes))
+        self._predicted, self._right, self._true = np.zeros((3, len(calibration.unseen)))
 
-    def add(self, prediction: Prediction, chances: np.ndarray) -> None:
-        """Adds slices, with what `Calibration.chance_right` says of them."""
-        classes, right = prediction.masks.ravel(), chances.ravel()
-        rest = np.maximum(prediction.probabilities.reshape(len(classes), -1), 0)
-        outside = np.count_nonzero(unseen(rest))
-        np.put_along_axis(rest, classes[:, np.newaxis], 0, axis=-1)
-        wrong = (1 - right) / np.maximum(rest.sum(axis=-1), np.finfo(np.float32).tiny)
-        counts = np.bincount(classes, minlength=len(self._predicted))
-        expected = np.bincount(classes, right, minlength=len(self._predicted))
-        self._predicted += counts
-        self._right += expected
-        self._true += expected + wrong @ rest
+    def add(self, prediction: Prediction) -> np.ndarray:
+        """Adds slices; returns the chance that each pixel is right, (N, H, W)."""
+        chances, classes = self._calibration.chance_right(prediction), prediction.masks.ravel()
+        others = np.maximum(prediction.probabilities.reshape(len(classes), -1), 0)
+        outside = np.count_nonzero(unseen(others))
+        np.put_along_axis(others, classes[:, np.newaxis], 0, axis=-1)
+        wrong = (1 - chances.ravel()) / np.maximum(others.sum(axis=-1), np.finfo(np.float32).tiny)
+        right = np.bincount(classes, chances.ravel(), minlength=len(self._right))
+        self._predicted += np.bincount(classes, minlength=len(self._right))
+        self._right += right
+        self._true += right + wrong @ others
         self._true[1:] += outside * self._calibration.unseen[1:]
+        return chances
 
-    def dice(self) -> list[float | None]:
-        """Of each class; None where it is not expected."""
-        return [
+    def confidence(self) -> float:
+        """The share of the pixels that may be expected to be right."""
+        return float(self._right.sum() / self._predicted.sum())
+
+    def dice(self, names: Sequence[str]) -> dict[str, Any]:
+        """The Dice to expect: of each foreground class by its name, and the mean where defined."""
+        counts = zip(self._predicted, self._right, self._true, strict=True)
+        values = [
             float(2 * right / (predicted + true)) if predicted or true >= PRESENT else None
-            for predicted, right, true in zip(self._predicted, self._right, self._true, strict=True)
+            for predicted, right, true in counts
         ]
-
-    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """Of each foreground class by its name, and their mean over those that have one."""
-        per_class = dict(zip(names[1:], self.dice()[1:], strict=True))
-        return {"foreground": mean(list(per_class.values())), "per_class": per_class}
+        per_class = dict(zip(names[1:], values[1:], strict=True))
+        return {"foreground": mean(values[1:]), "per_class": per_class}
