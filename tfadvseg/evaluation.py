@@ -19,7 +19,7 @@ from tfadvseg.inference.quality import Calibration
 from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.self_assessment import SelfAssessment, quality
+from tfadvseg.self_assessment import SelfAssessment
 from tfadvseg.surface import DISTANCES, surface_distances, surface_summary
 
 
@@ -59,7 +59,7 @@ def score_cases(
         if assessment is None:
             predicted = predictor.segment(image)
         else:
-            predicted, told["predicted_dice"] = assessment.segment(image, truth, case.patient)
+            predicted, told = assessment.segment(image, truth, case.patient)
         confusion = metrics.confusion_matrix(truth, predicted, len(names), ignored)
         confusions[case.patient] = confusions.get(case.patient, 0) + confusion
         scores = metrics.class_scores(confusion)
@@ -69,9 +69,8 @@ def score_cases(
             distances = surface_distances(*both, len(names), ignored, cut.spacing_mm)
             scores = [one | other for one, other in zip(scores, distances, strict=True)]
         per_class = dict(zip(names, scores, strict=True))
-        per_case.append(
-            {"case": case.name, "patient": case.patient, "per_class": per_class, **told}
-        )
+        row = {"case": case.name, "patient": case.patient, "per_class": per_class, **told}
+        per_case.append(row)
     every = [case["per_class"] for case in per_case]
     total = sum(confusions.values(), np.zeros((len(names), len(names)), np.int64))
     means = [metrics.macro(scores[name] for scores in every) for name in names]
@@ -81,11 +80,7 @@ def score_cases(
         "pooled": metrics.summary(metrics.class_scores(total), names),
         "mean_over_cases": metrics.summary(means, names),
         **({"surface": surface_summary(every, names)} if surfaces else {}),
-        **(
-            {"calibration": assessment.reliability(), "quality": quality(per_case, names)}
-            if assessment
-            else {}
-        ),
+        **(assessment.to_json(per_case) if assessment else {}),
         "per_case": per_case,
         "per_patient": _per_patient(confusions, per_case, names),
     }

@@ -22,6 +22,8 @@ def print_scores(console: Console, result: dict[str, Any]) -> None:
     distances = surface_table(result)
     if distances is not None:
         console.print(distances)
+    if "quality" in result:
+        console.print(self_assessment(result))
 
 
 def score_table(result: dict[str, Any]) -> Table:
@@ -53,6 +55,18 @@ def surface_table(result: dict[str, Any]) -> Table | None:
         numbers = (str(row[count]) for count in COUNTS)
         table.add_row(name, _number(row["hd95_mm"]), _number(row["assd_mm"]), *numbers)
     return table
+
+
+def self_assessment(result: dict[str, Any]) -> str:
+    """How well the model knows how good it is, in a sentence."""
+    before, after = (result["calibration"][name]["foreground"] for name in ("before", "after"))
+    quality = result["quality"]
+    return (
+        f"Calibration error on foreground pixels: {_number(before['ece'])}, calibrated "
+        f"{_number(after['ece'])}. Predicted and true Dice of {quality['cases']} cases: Pearson "
+        f"{_number(quality['pearson'])}, Spearman {_number(quality['spearman'])}, mean error "
+        f"{_number(quality['mean_absolute_error'])}."
+    )
 
 
 def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:

@@ -34,12 +34,15 @@ class SelfAssessment:
     def segment(
         self, image: Image, truth: np.ndarray, patient: str
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Predicts the mask of an image, (Z, Y, X) uint8, and the Dice to expect of it.
+        """Predicts the mask of an image, (Z, Y, X) uint8, and what to expect of it.
 
         Args:
             image: of a case.
             truth: (Z, Y, X), its true mask; plays no part in what is expected.
             patient: whose it is.
+
+        Returns:
+            The mask, and `predicted_dice` as in `metrics.json`.
         """
         config, calibration = self._predictor.config, self._calibration.fair_to(patient)
         cut, mask = slicing(image.geometry, config.slice_axis), np.empty(truth.shape, np.uint8)
@@ -47,7 +50,7 @@ class SelfAssessment:
         for part, prediction in self._predictor.stream(image):
             slices[part] = prediction.masks
             self._count(prediction, expected.add(prediction), labels[part])
-        return mask, expected.dice(config.classes or ())
+        return mask, {"predicted_dice": expected.dice(config.classes or ())}
 
     def _count(self, prediction: Prediction, chances: np.ndarray, labels: np.ndarray) -> None:
         counted = labels != self._predictor.config.ignored()
@@ -57,9 +60,15 @@ class SelfAssessment:
         self._before.add(said[counted], classes, right)
         self._after.add(chances[counted], classes, right)
 
-    def reliability(self) -> dict[str, Any]:
-        """Calibration errors of S's own probability (`before`), and of P(right) (`after`)."""
-        return {"before": self._before.to_json(), "after": self._after.to_json()}
+    def to_json(self, per_case: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The blocks `calibration` and `quality` of `metrics.json`, for its `per_case`.
+
+        The first has the calibration errors of S's own probability (`before`), and of P(right).
+        """
+        return {
+            "calibration": {"before": self._before.to_json(), "after": self._after.to_json()},
+            "quality": quality(per_case, self._predictor.config.classes or ()),
+        }
 
 
 def quality(per_case: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
