@@ -69,8 +69,6 @@ class Bench:
         """The patients that are not labelled, in the order of their ranks."""
         run, table = self.work / f"base_{seed}", self.work / f"ranked_{seed}.csv"
         if not table.is_file():
-            if not (run / "calibration.json").is_file():
-                self.command("evaluate", run, "--split", "val")
             pool = self.work / f"pool_{seed}.csv"
             _write(pool, ["image", "patient"], self._unlabelled(run))
             self.command("rank", run, pool, "--out", table)
@@ -105,7 +103,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings")
     arguments = parser.parse_args()
     if arguments.data is None or arguments.work is None:
-        sys.exit(print("Needs --data and --work, and hours: nothing was run."))
+        print("Needs --data, --work and hours; nothing was run.")
+        return
     seeds, cores = [int(seed) for seed in arguments.seeds.split(",")], arguments.cores.split(",")
     bench = Bench(arguments.data, arguments.work, tuple(arguments.settings), queue.Queue())
     for core in cores:
@@ -140,7 +139,9 @@ def summary(rows: list[dict[str, Any]]) -> str:
     lines, wins = ["seed  choice    test Dice  added"], []
     for seed in dict.fromkeys(row["seed"] for row in rows):
         own = [row for row in rows if row["seed"] == seed]
-        lines += [f"{seed:<5} {row['choice']:<9} {row['dice']:.4f}     {row['added']}" for row in own]
+        lines += [
+            f"{seed:<5} {row['choice']:<9} {row['dice']:.4f}     {row['added']}" for row in own
+        ]
         chance = statistics.mean(row["dice"] for row in own if row["choice"].startswith("random"))
         ranked = next(row["dice"] for row in own if row["choice"] == "ranked")
         wins.append(ranked - chance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
 from typing import Any
 
 from rich import markup
@@ -95,11 +94,11 @@ def ranking_table(ranking: Ranking) -> Table:
     table = Table(title=f"{len(ranking.cases)} images, the first to label")
     for heading in ("rank", "case", "patient", "patient rank", "slice"):
         table.add_column(heading, justify="left" if heading in ("case", "patient") else "right")
-    for heading in ("benefit", "novelty", "expected Dice"):
+    for heading in ("benefit", "novelty", "predicted Dice"):
         table.add_column(heading, justify="right")
     for one in ranking.cases[:MOST_RANKED]:
         places = (one.patient_rank, f"{one.slice_number} of {one.slices}")
-        values = (one.benefit, one.novelty, None if isnan(one.mean_dice) else one.mean_dice)
+        values = (one.benefit, one.novelty, one.mean_dice)
         table.add_row(
             str(one.rank),
             markup.escape(one.case.name),

@@ -35,7 +35,7 @@ def test_measures_of_two_classes_and_three_pixels():
     sizes = [[1 + 1.5, 1 + 0.6], squares]
     np.testing.assert_allclose(seen.amounts[0], amounts, atol=1e-5)
     np.testing.assert_allclose(seen.sizes[0], [*sizes, sizes[0]], atol=1e-5)
-    np.testing.assert_allclose(seen.expected_dice(), [[1 - 0.7 / 2.5, 1 - 0.6 / 1.6]], atol=1e-5)
+    np.testing.assert_allclose(seen.predicted_dice(), [[1 - 0.7 / 2.5, 1 - 0.6 / 1.6]], atol=1e-5)
 
 
 def test_without_a_student_nothing_is_disputed():
@@ -43,9 +43,11 @@ def test_without_a_student_nothing_is_disputed():
     assert not seen.amounts[0, 1].any() and not seen.sizes[0, 1].any()
 
 
-def test_expected_dice_of_a_class_that_is_not_predicted_is_not_defined():
-    seen = measure(slice_of((0.9, 0.1)), np.array([[[0.9]]], np.float32), None)
-    assert np.isnan(seen.expected_dice()).all()
+def test_predicted_dice_of_a_class_that_is_not_there_is_not_defined():
+    """A pixel of which a tenth is to be expected; and twenty of these, which are two missed."""
+    for pixels, dice in ((1, np.nan), (20, 0)):
+        seen = measure(slice_of(*[(0.9, 0.1)] * pixels), np.full((1, 1, pixels), 0.9), None)
+        np.testing.assert_equal(seen.predicted_dice(), [[dice]])
 
 
 def test_a_case_is_the_sum_of_its_slices():
@@ -56,7 +58,7 @@ def test_a_case_is_the_sum_of_its_slices():
 
 
 @pytest.mark.parametrize("right", [0.5, 0.8, 1.0])
-def test_expected_dice_is_that_of_labels_drawn_from_the_chances(right):
+def test_predicted_dice_is_that_of_labels_drawn_from_the_chances(right):
     """A thousand label maps drawn from P(right): pooled, their Dice is the expected one."""
     generator = np.random.default_rng(0)
     teacher = slice_of(*generator.dirichlet((1, 1, 1), 50))
@@ -68,5 +70,5 @@ def test_expected_dice_is_that_of_labels_drawn_from_the_chances(right):
     for index in (1, 2):
         both = ((labels == index) & (predicted == index)).sum()
         dice = 2 * both / ((labels == index).sum() + 1000 * (predicted == index).sum())
-        expected = measure(teacher, rights, None).expected_dice()[0, index - 1]
+        expected = measure(teacher, rights, None).predicted_dice()[0, index - 1]
         assert expected == pytest.approx(dice, abs=0.01)

@@ -13,9 +13,9 @@ Three ingredients, each an amount of pixels i of a foreground class f:
 
 So `error` is the expected number of pixels that wrongly are, or wrongly are not, predicted as f:
 expected error reduction (Roy and McCallum 2001), if a label put all of them right. Amount over size
-of `error` is 1 - expected Dice, that of `disagreement` 1 - soft Dice of two members of a committee
-(query by committee, Seung et al. 1992), that of `entropy` uncertainty sampling (Lewis and Gale
-1994).
+is 1 - predicted Dice (`inference.quality`) for `error`, and 1 - soft Dice of two members of a
+committee for `disagreement` (query by committee, Seung et al. 1992). `entropy` is uncertainty
+sampling (Lewis and Gale 1994).
 
 Shapes:
     teacher, student: (N, h, w, C), probabilities.
@@ -29,6 +29,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import entr
+
+from tfadvseg.inference.quality import PRESENT
 
 INGREDIENTS = ("error", "disagreement", "entropy")
 
@@ -67,11 +69,12 @@ class Measures:
             totals.append(total)
         return Measures(*totals)
 
-    def expected_dice(self) -> np.ndarray:
-        """(N, F); NaN where no pixel is predicted: all that is expected is then missed."""
-        missed, sizes = self.amounts[:, 0], self.sizes[:, 0]
+    def predicted_dice(self) -> np.ndarray:
+        """(N, F), see `CaseQuality`; NaN where a class is neither predicted nor to be expected."""
+        wrong, sizes = self.amounts[:, 0], self.sizes[:, 0]
+        predicted = wrong < sizes  # else all that is to be expected is missed
         nothing = np.full_like(sizes, np.nan)
-        return 1 - np.divide(missed, sizes, out=nothing, where=missed < sizes)
+        return 1 - np.divide(wrong, sizes, out=nothing, where=predicted | (sizes >= PRESENT))
 
 
 def measure(teacher: np.ndarray, right: np.ndarray, student: np.ndarray | None) -> Measures:

@@ -35,7 +35,7 @@ class Ranked:
         novelty: from 0, like an image that is labelled or ranked before, to 1.
         slice_number: the slice of which least is known, from 1 on.
         slices: how many it has.
-        expected_dice: (F,) of the foreground classes; NaN where no pixel is predicted.
+        predicted_dice: (F,) of the foreground classes; NaN where none is to be expected.
         shares: (3, F) of the ingredients and the foreground classes.
     """
 
@@ -47,14 +47,14 @@ class Ranked:
     novelty: float
     slice_number: int
     slices: int
-    expected_dice: np.ndarray
+    predicted_dice: np.ndarray
     shares: np.ndarray
 
     @property
-    def mean_dice(self) -> float:
-        """The mean over the classes that are predicted; NaN where none is."""
-        known = self.expected_dice[np.isfinite(self.expected_dice)]
-        return float(known.mean()) if len(known) else np.nan
+    def mean_dice(self) -> float | None:
+        """The mean over the classes where it is defined; None where it is nowhere."""
+        known = self.predicted_dice[np.isfinite(self.predicted_dice)]
+        return float(known.mean()) if len(known) else None
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
     typical = seen.measures.sizes.mean(axis=0)
     per_slice = benefits(shares(seen.measures, typical))
     cases = seen.measures.summed(seen.case_of)
-    missing, dice = shares(cases, typical), cases.expected_dice()
+    missing, dice = shares(cases, typical), cases.predicted_dice()
     benefit = benefits(missing)
     patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
     order, novelty = choose(benefit, seen.features, patients, known, labelled)
@@ -167,7 +167,7 @@ def write_csv(ranking: Ranking, file: Path) -> None:
 
 
 def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
-    dice = dict(zip(ranking.classes, ranked.expected_dice, strict=True))
+    dice = dict(zip(ranking.classes, ranked.predicted_dice, strict=True))
     row: dict[str, Any] = {
         "rank": ranked.rank,
         "case": ranked.case.name,
@@ -178,8 +178,8 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
         "slice": ranked.slice_number,
         "benefit": _number(ranked.benefit),
         "novelty": _number(ranked.novelty),
-        "expected_dice": _number(ranked.mean_dice),
-        **{f"expected_dice {name}": _number(value) for name, value in dice.items()},
+        "predicted_dice": _number(ranked.mean_dice),
+        **{f"predicted_dice {name}": _number(value) for name, value in dice.items()},
     }
     for ingredient, values in zip(INGREDIENTS, ranked.shares, strict=True):
         if ingredient in ranking.ingredients:
@@ -188,5 +188,5 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
     return row
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}" if np.isfinite(value) else ""
+def _number(value: float | None) -> str:
+    return "" if value is None or np.isnan(value) else f"{value:.4f}"

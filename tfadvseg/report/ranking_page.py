@@ -71,12 +71,11 @@ def _figure(ranked: Ranked, predictor: Predictor, calibration: Calibration) -> s
 
 def _caption(ranked: Ranked) -> str:
     where = f", slice {ranked.slice_number} of {ranked.slices}" if ranked.slices > 1 else ""
-    dice = ranked.mean_dice
     return (
         f"{ranked.rank}. {ranked.case.name}\n"
         f"patient {ranked.case.patient}{where}\n"
         f"benefit {ranked.benefit:.2f}, novelty {ranked.novelty:.2f}, "
-        f"expected Dice {number(dice if np.isfinite(dice) else None, 2)}"
+        f"predicted Dice {number(ranked.mean_dice, 2)}"
     )
 
 
