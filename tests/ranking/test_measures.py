@@ -30,9 +30,9 @@ def test_measures_of_two_classes_and_three_pixels():
     seen = measure(teacher, np.array([[[0.9, 0.5, 0.8]]], np.float32), student)
     coin = 0.25 * 2 + 0.75 * np.log2(4 / 3)  # the entropy of one that falls on a side in 1 of 4
     # class 1: chances 0.9, 0.5, 0.1, predicted 1, 0, 0; class 2: 0, 0.5, 0.1, predicted 0, 1, 0
-    amounts = [[0.1 + 0.5 + 0.1, 0.5 + 0.1], [0.25, 0.25], [coin + 1 + coin, 1 + coin]]
-    squares = [0.75**2 + 0.25**2 + 2 * 0.5**2 + 2 * 0.25**2, 3 * 0.5**2 + 2 * 0.25**2]
-    sizes = [[1 + 1.5, 1 + 0.6], squares]
+    amounts = [[0.1 + 0.5 + 0.1, 0.5 + 0.1], [0.5, 0.5], [coin + 1 + coin, 1 + coin]]
+    both = [0.75 + 0.25 + 2 * 0.5 + 2 * 0.25, 0 + 0.5 + 2 * 0.5 + 2 * 0.25]
+    sizes = [[1 + 1.5, 1 + 0.6], both]
     np.testing.assert_allclose(seen.amounts[0], amounts, atol=1e-5)
     np.testing.assert_allclose(seen.sizes[0], [*sizes, sizes[0]], atol=1e-5)
     np.testing.assert_allclose(seen.predicted_dice(), [[1 - 0.7 / 2.5, 1 - 0.6 / 1.6]], atol=1e-5)

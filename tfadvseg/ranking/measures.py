@@ -2,9 +2,9 @@
 
 Three ingredients, each an amount of pixels i of a foreground class f:
 
-    error         sum_i |y_if - pi_if|               over  sum_i (y_if + pi_if)
-    disagreement  sum_i (t_if - s_if)^2              over  sum_i (t_if^2 + s_if^2)
-    entropy       sum_i h(t_if)                      over  sum_i (y_if + pi_if)
+    error         sum_i |y_if - pi_if|   over  sum_i (y_if + pi_if)
+    disagreement  sum_i |t_if - s_if|    over  sum_i (t_if + s_if)
+    entropy       sum_i h(t_if)          over  sum_i (y_if + pi_if)
 
 - t and s are the probabilities of the teacher (S with averaged weights, which predicts) and of the
   student (S), y is 1 where f is predicted, h the entropy of a coin in bits.
@@ -13,9 +13,9 @@ Three ingredients, each an amount of pixels i of a foreground class f:
 
 So `error` is the expected number of pixels that wrongly are, or wrongly are not, predicted as f:
 expected error reduction (Roy and McCallum 2001), if a label put all of them right. Amount over size
-is 1 - predicted Dice (`inference.quality`) for `error`, and 1 - soft Dice of two members of a
-committee for `disagreement` (query by committee, Seung et al. 1992). `entropy` is uncertainty
-sampling (Lewis and Gale 1994).
+is 1 - predicted Dice (`inference.quality`) for `error`, and for `disagreement` 1 - soft Dice of two
+members of a committee (query by committee, Seung et al. 1992), the smaller of two probabilities
+being what they share. `entropy` is uncertainty sampling (Lewis and Gale 1994).
 
 Shapes:
     teacher, student: (N, h, w, C), probabilities.
@@ -86,7 +86,7 @@ def measure(teacher: np.ndarray, right: np.ndarray, student: np.ndarray | None) 
     if student is None:
         disputed = both = np.zeros_like(wrong)
     else:
-        disputed, both = _pixels((teacher - student) ** 2), _pixels(teacher**2 + student**2)
+        disputed, both = _pixels(np.abs(teacher - student)), _pixels(teacher + student)
     return Measures(
         np.stack([wrong, disputed, undecided], axis=1), np.stack([size, both, size], axis=1)
     )
