@@ -79,7 +79,7 @@ def _segmenter(config: Config) -> keras.Model:
 def _discriminator(config: Config) -> Discriminator:
     return Discriminator(
         len(config.classes or ()),
-        filters=config.discriminator_filters,
+        filters=config.discriminator_filters or (),
         strides=config.discriminator_strides,
         name="discriminator",
     )

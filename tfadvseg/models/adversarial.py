@@ -17,6 +17,7 @@ METRICS = (
     "adv_loss_unlabelled",
     "semi_loss",
     "d_loss",
+    "d_learns",
     "kept",
     "d_real",
     "d_fake_labelled",

@@ -14,6 +14,10 @@ from tfadvseg.models import views
 from tfadvseg.models.adversarial import AdversarialSegmenter, finite, judgement
 from tfadvseg.models.discriminator import Discriminator
 
+# L_D below which D waits for S: it is right nearly everywhere then, L_adv is flat, and its
+# confidence tells no pixel from another. AdvSemiSeg, which halves it, wants it at 0.2 to 0.5.
+ENOUGH = 0.4
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -36,7 +40,8 @@ class TeacherSegmenter(AdversarialSegmenter):
 
     The teacher sees an image as it is, the student a harder view of it. A pseudo-label is trusted
     where the probability that it is right, from S's probability and D's confidence together,
-    reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted.
+    reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted. D learns
+    only while its loss is above `ENOUGH`.
 
     Args:
         segmenter: S.
@@ -106,8 +111,17 @@ class TeacherSegmenter(AdversarialSegmenter):
             values = {name: finite(value, name) for name, value in values.items()}
         self._apply(tape, values["loss"], self.segmenter, self.optimizer)
         self._average()
-        self._apply(tape, values["d_loss"], self.discriminator, self.discriminator_optimizer)
+        values["d_learns"] = self._challenge(tape, values["d_loss"])
         return self._track(values)
+
+    def _challenge(self, tape: tf.GradientTape, d_loss: tf.Tensor) -> tf.Tensor:
+        """Moves D, unless it knows enough; returns 1 or 0."""
+
+        def learn() -> tf.Tensor:
+            self._apply(tape, d_loss, self.discriminator, self.discriminator_optimizer)
+            return tf.constant(1.0)
+
+        return tf.cond(d_loss > ENOUGH, learn, lambda: tf.constant(0.0))
 
     def _teach(self, unlabelled: tf.Tensor | None) -> tuple[Lesson | None, tf.Tensor | None]:
         """The teacher's pseudo-labels as a lesson, and D's logits for the teacher's class maps."""
