@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run.py calls this file as a script
 
 from docs.results.keep import rounded  # noqa: E402
+from tfadvseg.cli.options import quiet_tensorflow, terminal  # noqa: E402
 from tfadvseg.config import Config  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 from tfadvseg.run_folder import RunFolder, write_text  # noqa: E402
@@ -57,7 +58,7 @@ class Job:
         saved, wanted = RunFolder(folder).read_config(), Config.from_mapping(self.settings)
         for name in self.settings:
             was, now = getattr(saved, name), getattr(wanted, name)
-            if now is not None and was != now and name not in ("data", "unlabelled"):
+            if now is not None and was != now and name not in ("data", "unlabelled", "epochs"):
                 raise InputError(
                     f"{folder}: this run has {name} {was!r}, wanted is {now!r}; remove it, or give "
                     "another --out and --results"
@@ -66,9 +67,9 @@ class Job:
 
 def train(job: Job) -> None:
     """Trains a run, or goes on with it, and keeps its small files."""
-    from benchmarks.semi_supervised.methods import find_method
-    from tfadvseg.cli.options import terminal
-    from tfadvseg.training import fit
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import find_method
+        from tfadvseg.training import fit
 
     method, folder = find_method(job.method), RunFolder(Path(job.out))
     resume = bool(folder.checkpoints())

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
 from benchmarks.semi_supervised.one_run import Job, to_text  # noqa: E402
+from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
 from tfadvseg.config import Config, parse_assignment, read_settings  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 
@@ -51,7 +52,8 @@ def plan(options: argparse.Namespace) -> list[Job]:
     Raises:
         InputError: if a method or a setting is wrong.
     """
-    from benchmarks.semi_supervised.methods import find_method
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import find_method
 
     common = read_settings(options.config) | dict(map(parse_assignment, options.set))
     common |= {"data": str(options.data), "unlabelled": options.unlabelled}

@@ -24,9 +24,9 @@ RESULTS = ROOT / "docs" / "results" / "semi_supervised"
 NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
 NOTE = (
     "Mean and standard deviation over the seeds. The difference is in points of Dice: the mean "
-    "over the test patients, of each the mean over the seeds that both have, with its 95% bootstrap "
-    "interval over patients, which says nothing of other seeds. The supervised method is the one "
-    "with the better validation Dice.\n"
+    "over the test patients, of each the mean over the seeds that both have, with its 95% "
+    "bootstrap interval over patients, which says nothing of other seeds. The supervised method is "
+    "the one with the better validation Dice.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
 
