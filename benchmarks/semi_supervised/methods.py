@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ class Method:
 
     settings: Mapping[str, Any]
     build: Callable[[Config], AdversarialSegmenter] = build_model
-    examiner: type[Examiner] = field(default=Examiner)
+    examiner: type[Examiner] = Examiner
 
 
 def mean_teacher(config: Config) -> MeanTeacher:

@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
+from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
 from tfadvseg.metrics import mean  # noqa: E402
 from tfadvseg.report.results import FOREGROUND, Result, load_result, read_history  # noqa: E402
 from tfadvseg.report.statistics import interval  # noqa: E402
@@ -186,6 +187,6 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 if __name__ == "__main__":
-    from benchmarks.semi_supervised.methods import METHODS
-
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import METHODS
     print(section(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS, tuple(METHODS)))

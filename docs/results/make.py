@@ -16,8 +16,8 @@ sys.path.insert(
     0, str(HERE.parents[1])
 )  # a script's own folder is on the path, the checkout is not
 
-from benchmarks.semi_supervised.methods import METHODS  # noqa: E402
 from benchmarks.semi_supervised.table import section  # noqa: E402
+from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
 from tfadvseg.report.sweep import read_sweep  # noqa: E402
 from tfadvseg.report.sweep_report import Analysis  # noqa: E402
 from tfadvseg.report.table import Cell, Table  # noqa: E402
@@ -131,6 +131,8 @@ def main() -> None:
     for name, title in SWEEPS.items():
         if (HERE / "sweeps" / name).is_dir():
             parts += [title, sweep(HERE / "sweeps" / name)]
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import METHODS
     compared = section(HERE / "semi_supervised", tuple(METHODS))
     parts += [COMPARED, compared] if compared else []
     parts.append(RUNS)
