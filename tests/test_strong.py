@@ -1,6 +1,7 @@
 """Recipe strong, from the command of a run to what lies in its folder."""
 
 import csv
+import json
 
 import keras
 import numpy as np
@@ -30,7 +31,7 @@ def rows_of(run):
         return list(csv.DictReader(stream))
 
 
-def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, read_page):
     whole = fit(config, tmp_path / "whole")
     save, saved = RunFolder.save_checkpoint, []
 
@@ -58,6 +59,11 @@ def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch)
     ]
     for name in classes[:2]:
         assert rows[0][f"trusted {name}"] == "" and 0 <= float(rows[1][f"trusted {name}"]) <= 1
+    records = [json.loads((tmp_path / run / "trust.json").read_text()) for run in ("whole", "run")]
+    assert records[0] == records[1]
+    assert [one["step"] for one in records[0]["rounds"]] == [int(row["step"]) for row in rows[:-1]]
+    page = read_page(tmp_path / "run" / "report.html")
+    assert "Pseudo-labels" in page.headings and page.count("svg", role="img") == 6
 
 
 def test_what_a_recipe_decides_is_written_down(config):

@@ -30,7 +30,7 @@ from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
-from tfadvseg.pseudo_labels import Examiner
+from tfadvseg.pseudo_labels import TARGET, Examiner
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
 
@@ -159,11 +159,11 @@ def _train(
     """Runs the rounds that are not done yet."""
     keras.utils.set_random_seed(config.seed)  # the order of the images depends on it too
     checkpoints = folder.checkpoints()
-    state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": []}
+    state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": [], "trust": []}
     if checkpoints:
         with arithmetic(config):
             model = keras.models.load_model(checkpoints[-1] / "model.keras")
-        state = folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
+        state |= folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
     else:
         model = build(config)
     _describe(config, split, model, console)
@@ -180,7 +180,7 @@ def _train(
     with steps.progress:
         for planned in todo:
             part = replace(planned, stage="adversarial") if state.get("given_up") else planned
-            row = _run_round(model, part, config, pools, examiner, steps)
+            row = _run_round(model, part, config, pools, examiner, steps, state)
             scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
             _note(row, scores, model, state)
             best = state["stale"] == 0
@@ -189,6 +189,8 @@ def _train(
             try:
                 folder.save_checkpoint(model, part.stop, state, best=best)
                 folder.write_history(state["history"])
+                if state["trust"]:
+                    folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
                 board.write(row, predictor)
             except OSError as error:
                 raise folder.cannot_write(part.stop, error) from error
@@ -206,6 +208,7 @@ def _run_round(
     pools: Pools,
     examiner: Examiner | None,
     steps: StepBar,
+    state: dict[str, Any],
 ) -> dict[str, Any]:
     """Trains the steps of one round; returns its row of the history."""
     # Before the semi-supervised stage, unlabelled images cost time and change nothing, unless
@@ -214,7 +217,9 @@ def _run_round(
     wanted = part.stage == "semi-supervised" or early
     trust: dict[str, float] = {}
     if examiner is not None and part.stage == "semi-supervised":
-        trust = examiner.renew().to_row(config.classes or ())
+        found, names = examiner.renew(), config.classes or ()
+        trust = found.to_row(names)
+        state["trust"].append({"step": part.start, "classes": found.to_json(names)})
     stream = training_stream(
         pools.labelled,
         pools.unlabelled if wanted else None,

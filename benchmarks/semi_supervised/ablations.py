@@ -75,6 +75,7 @@ class FixedThreshold(Examiner):
             shares=shares,
             precisions=np.array(precisions),
             class_weights=quotas(shares),
+            curves=(None,) * count,
         )
         self.model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)
         return trust
