@@ -122,7 +122,7 @@ class Examiner:
         return calibration.judged(probabilities, confidence, masks, self.ignore_label)
 
     def _graph(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        probabilities = tf.nn.softmax(self.model.averaged(images, training=False))
+        probabilities = tf.nn.softmax(self.model.teacher(images, training=False))
         return probabilities, tf.sigmoid(judgement(self.model.discriminator, probabilities))
 
 

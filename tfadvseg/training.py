@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
 from tfadvseg.health import harms, troubles
 from tfadvseg.inference.predictor import Predictor
-from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
@@ -66,6 +66,8 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
+    build: Callable[[Config], AdversarialSegmenter] = build_model,
+    examiner: type[Examiner] = Examiner,
 ) -> dict[str, Any] | None:
     """Trains by a configuration and leaves a run folder.
 
@@ -75,6 +77,9 @@ def fit(
         resume: go on from the last checkpoint of the run in `out`.
         overwrite: replace a run in `out`.
         console: where to show progress; nowhere by default.
+        build: makes and compiles the model; for trainers of one's own, which are registered with
+            Keras so that `resume` can load them (`building.build_trainer`).
+        examiner: judges the pseudo-labels of a `TeacherSegmenter` before every round.
 
     Returns:
         The content of `metrics.json`; None where there is no case to evaluate.
@@ -93,7 +98,7 @@ def fit(
     _check_data_outside(config, out)
     config, split = prepare(config, bar(console, "Reading files"))
     _enter(folder, config, split, resume=resume)
-    _train(folder, config, split, console)
+    _train(folder, config, split, console, build, examiner)
     return _finish(folder, split, console)
 
 
@@ -143,7 +148,14 @@ def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> 
     folder.write_json("environment.json", environment())
 
 
-def _train(folder: RunFolder, config: Config, split: Split, console: Console) -> None:
+def _train(
+    folder: RunFolder,
+    config: Config,
+    split: Split,
+    console: Console,
+    build: Callable[[Config], AdversarialSegmenter],
+    examining: type[Examiner],
+) -> None:
     """Runs the rounds that are not done yet."""
     keras.utils.set_random_seed(config.seed)  # the order of the images depends on it too
     checkpoints = folder.checkpoints()
@@ -153,15 +165,15 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
             model = keras.models.load_model(checkpoints[-1] / "model.keras")
         state |= folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
     else:
-        model = build_model(config)
+        model = build(config)
     _describe(config, split, model, console)
     todo = list(rounds(config, state["step"]))
     if not todo or _is_stale(config, state):
         console.print("Nothing left to train.")
         return
-    pools = _load(config, split, console)
+    pools = _load(config, split, console, held_out=isinstance(model, TeacherSegmenter))
     held_out = pools.held_out
-    examiner = Examiner(model, held_out, config.ignored()) if held_out else None
+    examiner = examining(model, held_out, config.ignored()) if held_out else None
     predictor = Predictor(model, config)
     board = TensorBoard(folder.path / "tensorboard", split.val or split.labelled)
     steps = StepBar(console, config.total_steps(0), state["step"])
@@ -208,14 +220,13 @@ def _run_round(
         found, names = examiner.renew(), config.classes or ()
         trust = found.to_row(names)
         state["trust"].append({"step": part.start, "classes": found.to_json(names)})
-    taught = config.recipe == "strong"  # the teacher sees true intensities
     stream = training_stream(
         pools.labelled,
         pools.unlabelled if wanted else None,
         batch_size=config.batch_size,
         unlabelled_batch_size=config.unlabelled_batch_size,
         augmentations=config.augment,
-        unlabelled_augmentations=geometric(config.augment) if taught else None,
+        unlabelled_augmentations=geometric(config.augment) if model.weak_unlabelled else None,
         seed=config.seed,
         start_step=part.start,
     )
@@ -295,8 +306,8 @@ def _is_stale(config: Config, state: dict[str, Any]) -> bool:
     return config.early_stopping is not None and state["stale"] >= config.early_stopping
 
 
-def _load(config: Config, split: Split, console: Console) -> Pools:
-    """Decodes and preprocesses the images that the recipe needs, once."""
+def _load(config: Config, split: Split, console: Console, *, held_out: bool) -> Pools:
+    """Decodes and preprocesses the images that the training needs, once."""
 
     def load(cases: Sequence[Case], name: str) -> Pool:
         return load_pool(
@@ -310,7 +321,7 @@ def _load(config: Config, split: Split, console: Console) -> Pools:
     return Pools(
         load(split.labelled, "labelled"),
         load(split.unlabelled, "unlabelled") if config.recipe in USE_UNLABELLED else None,
-        load(split.val, "validation") if config.recipe == "strong" else None,
+        load(split.val, "validation") if held_out else None,
     )
 
 

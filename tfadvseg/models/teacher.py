@@ -51,6 +51,8 @@ class TeacherSegmenter(AdversarialSegmenter):
         **settings: of `AdversarialSegmenter`.
     """
 
+    weak_unlabelled = True
+
     def __init__(
         self,
         segmenter: keras.Model,
@@ -65,6 +67,11 @@ class TeacherSegmenter(AdversarialSegmenter):
         self.coefficients = self._constant("coefficients", np.zeros((classes, 3)))
         self.thresholds = self._constant("thresholds", np.full(classes, np.inf))
         self.class_weights = self._constant("class_weights", np.ones(classes))
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The network that makes the pseudo-labels: S with averaged weights."""
+        return self.averaged
 
     def _constant(self, name: str, value: np.ndarray) -> keras.Variable:
         return keras.Variable(value, dtype="float32", trainable=False, name=name)
@@ -127,19 +134,22 @@ class TeacherSegmenter(AdversarialSegmenter):
         """The teacher's pseudo-labels as a lesson, and D's logits for the teacher's class maps."""
         if unlabelled is None:
             return None, None
-        taught = tf.stop_gradient(tf.nn.softmax(self.averaged(unlabelled, training=False)))
+        taught = tf.stop_gradient(tf.nn.softmax(self.teacher(unlabelled, training=False)))
         judged = judgement(self.discriminator, taught)
         classes = tf.argmax(taught, axis=-1)
         trusted = self.chance_right(taught, judged) >= tf.gather(self.thresholds, classes)
         weights = tf.cast(trusted, tf.float32) * tf.gather(self.class_weights, classes)
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        seeds, size = tf.random.split(tf.stack([self.seed, step]), 2), tf.shape(classes)
-        box = views.boxes(size[0], size[1], size[2], seeds[0])
+        images, box = self._harder(unlabelled, tf.random.split(tf.stack([self.seed, step]), 2))
         images, classes, weights = (
-            views.pasted(part, box)
-            for part in (views.harder(unlabelled, seeds[1]), classes, tf.stop_gradient(weights))
+            views.pasted(part, box) for part in (images, classes, tf.stop_gradient(weights))
         )
         return Lesson(images, classes, weights), judged
+
+    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The student's view of images, and the boxes (N, H, W) that others are pasted into."""
+        size = tf.shape(images)
+        return views.harder(images, seeds[1]), views.boxes(size[0], size[1], size[2], seeds[0])
 
     def chance_right(self, probabilities: tf.Tensor, judged: tf.Tensor) -> tf.Tensor:
         """P(right) of the most probable class, see `calibration`.
