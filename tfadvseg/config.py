@@ -160,6 +160,9 @@ class Config:
         0,
         1,
     )
+    exclude_outliers: bool = _setting(
+        False, "leave unlabelled patients out who are unlike the labelled ones"
+    )
     discriminator_fakes: str = _setting(
         "labelled",
         "predictions that the discriminator learns as fake",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfadvseg.data.folders.text import some
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.data.preprocess import batches
 from tfadvseg.models import AdversarialSegmenter
@@ -26,6 +27,7 @@ from tfadvseg.models.adversarial import judgement
 
 MARGIN = 3.0
 SHRINKAGE = 0.3
+SPREAD = 0.01  # least standard deviation of a number; smaller differences mean nothing
 INTENSITIES = (0.1, 0.25, 0.5, 0.75, 0.9)  # quantiles of a slice
 SURENESS = (0.05, 0.25, 0.5)  # of the logit between the two likeliest classes
 JUDGEMENTS = (0.1, 0.5, 0.9)  # of D's logits
@@ -49,6 +51,15 @@ class Distances:
         """The names beyond the limit, the farthest first."""
         beyond = [name for name, distance in self.patients.items() if distance > self.limit]
         return sorted(beyond, key=lambda name: -self.patients[name])
+
+    def text(self) -> str:
+        """The outliers in words."""
+        names = [f"{name} ({self.patients[name]:.1f})" for name in self.outliers]
+        return (
+            f"{len(names)} of {len(self.patients)} unlabelled patients are unlike the labelled "
+            f"ones, from another scanner or another part of the body: {some(names)}; their "
+            f"distance is above {self.limit:.1f}"
+        )
 
 
 def find_outliers(model: AdversarialSegmenter, unlabelled: Pool, labelled: list[Pool]) -> Distances:
@@ -118,7 +129,9 @@ class Looks:
         logits = self.model.predicting(slices, training=False)
         probabilities = tf.nn.softmax(logits)
         first, second = tf.unstack(tf.math.top_k(logits, 2).values, axis=-1)
-        judged = judgement(self.model.discriminator, probabilities)
+        judged = tf.zeros_like(first)
+        if self.model.discriminator is not None:
+            judged = judgement(self.model.discriminator, probabilities)
         return first - second, judged, tf.reduce_mean(probabilities, axis=(1, 2))
 
 
@@ -128,7 +141,7 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 def _distance(vectors: np.ndarray, reference: np.ndarray) -> float:
     """The median distance of vectors (slices, length) from a reference of the same kind."""
-    mean, spread = reference.mean(axis=0), reference.std(axis=0) + 1e-6
+    mean, spread = reference.mean(axis=0), np.maximum(reference.std(axis=0), SPREAD)
     standard, own = (reference - mean) / spread, (vectors - mean) / spread
     identity = np.eye(reference.shape[1])
     covariance = (1 - SHRINKAGE) * standard.T @ standard / len(standard) + SHRINKAGE * identity

@@ -55,10 +55,11 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
             "give --unlabelled DIR, or hide labels with --set labelled_fraction=0.5"
         )
     if config.recipe == "strong" and not split.val:
+        several = len({case.patient for case in folder.cases if case.mask}) > 1
+        mend = "set val_patients to 1 or more" if several else "label a second patient"
         raise InputError(
             "recipe strong: its thresholds are found on labelled patients that S does not train "
-            "on, and there is no validation patient; set val_patients to 1 or more, or take "
-            "--recipe paper"
+            f"on, and there is no validation patient; {mend}, or take --recipe paper"
         )
     config = config.by_recipe().replace(
         classes=config.classes or folder.classes,

@@ -6,11 +6,12 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
@@ -28,6 +29,7 @@ from tfadvseg.health import harms, troubles
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
+from tfadvseg.outliers import find_outliers
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
 from tfadvseg.pseudo_labels import TARGET, Examiner
@@ -57,6 +59,10 @@ class Pools:
     labelled: Pool
     unlabelled: Pool | None
     held_out: Pool | None
+
+    def leaving_out(self, patients: Sequence[str]) -> Pools:
+        """The same without some of the unlabelled patients."""
+        return replace(self, unlabelled=self.unlabelled and self.unlabelled.without(patients))
 
 
 def fit(
@@ -172,6 +178,8 @@ def _train(
         console.print("Nothing left to train.")
         return
     pools = _load(config, split, console, held_out=isinstance(model, TeacherSegmenter))
+    if state.get("left_out"):
+        pools = pools.leaving_out(state["left_out"])
     held_out = pools.held_out
     examiner = examining(model, held_out, config.ignored()) if held_out else None
     predictor = Predictor(model, config)
@@ -179,6 +187,8 @@ def _train(
     steps = StepBar(console, config.total_steps(0), state["step"])
     with steps.progress:
         for planned in todo:
+            if planned.stage == "semi-supervised" and "outliers" not in state:
+                pools = _compare(model, config, pools, state, console)
             part = replace(planned, stage="adversarial") if state.get("given_up") else planned
             row = _run_round(model, part, config, pools, examiner, steps, state)
             scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
@@ -189,6 +199,8 @@ def _train(
             try:
                 folder.save_checkpoint(model, part.stop, state, best=best)
                 folder.write_history(state["history"])
+                if state.get("outliers"):
+                    folder.write_json("outliers.json", state["outliers"])
                 if state["trust"]:
                     folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
                 board.write(row, predictor)
@@ -199,6 +211,34 @@ def _train(
             if _is_stale(config, state):
                 console.print(f"Stopped early: {state['stale']} validations without improvement.")
                 break
+
+
+def _compare(
+    model: AdversarialSegmenter,
+    config: Config,
+    pools: Pools,
+    state: dict[str, Any],
+    console: Console,
+) -> Pools:
+    """Looks for unlabelled patients who are unlike the labelled ones, before they are trusted."""
+    known = [pool for pool in (pools.labelled, pools.held_out) if pool]
+    state["outliers"] = None
+    if pools.unlabelled is None or len(set(np.concatenate([p.patients for p in known]))) < 2:
+        console.print("Outliers are not looked for: that takes two labelled patients or more.")
+        return pools
+    found = find_outliers(model, pools.unlabelled, known)
+    state["outliers"] = asdict(found) | {"excluded": config.exclude_outliers}
+    if not found.outliers:
+        return pools
+    if not config.exclude_outliers:
+        console.print(f"Warning: {found.text()}. Leave them out with --exclude-outliers.")
+        return pools
+    console.print(f"{found.text()}. They are left out.")
+    state["left_out"] = found.outliers
+    if len(found.outliers) == len(found.patients):
+        state["given_up"] = True
+        console.print("Nobody is left: going on without unlabelled images.")
+    return pools.leaving_out(found.outliers)
 
 
 def _run_round(
@@ -285,7 +325,7 @@ def _give_up(
     """Goes back to the best model, which is one of before the stage, and on without the stage."""
     best = keras.models.load_model(folder.path / "best.keras", compile=False)
     model.set_weights(best.get_weights())
-    state["given_up"] = state["step"]
+    state["given_up"] = True
     console.print(
         f"The semi-supervised stage is given up at step {state['step']}: on the validation "
         f"patients Dice fell from {state['best']:.3f} and stayed below. Going on from the best "
