@@ -115,6 +115,7 @@ def test_unlabelled_images_of_another_kind(config, exclude, tmp_path):
     told = " ".join(console.export_text().split())
     assert f"{len(beyond)} of 3 unlabelled patients are unlike the labelled ones" in told
     assert ("They are left out." in told) == exclude
+    assert "D(label) 0." in told and "trusted (right): background 100% (100%), aorta 0%" in told
     assert ("Leave them out with --exclude-outliers." in told) != exclude
 
 

@@ -207,6 +207,8 @@ def _train(
             except OSError as error:
                 raise folder.cannot_write(part.stop, error) from error
             console.print(_line(row, config, best=best and scores is not None))
+            if "d_fake_unlabelled" in row:
+                console.print(_trust_line(row, config), highlight=False)
             _tell_troubles(state, console)
             if _is_stale(config, state):
                 console.print(f"Stopped early: {state['stale']} validations without improvement.")
@@ -408,3 +410,22 @@ def _line(row: dict[str, Any], config: Config, *, best: bool) -> str:
         figures.append(f"val Dice {row['val_dice']:.3f}{' (best)' if best else ''}")
     speed = f"{row['steps_per_second']:.2f} steps/s"
     return f"step {row['step']}/{config.steps} {row['stage']}: {', '.join([*figures, speed])}"
+
+
+def _trust_line(row: dict[str, Any], config: Config) -> str:
+    """A second line: pseudo-labels of each class, and what D says."""
+    said = ", ".join(
+        f"D({name}) {row[column]:.2f}"
+        for name, column in (
+            ("label", "d_real"),
+            ("labelled", "d_fake_labelled"),
+            ("unlabelled", "d_fake_unlabelled"),
+        )
+    )
+    classes = []
+    for name in config.classes or ():
+        if f"trusted {name}" in row:
+            right = row.get(f"precision {name}")
+            shown = "" if right is None else f" ({right:.0%})"
+            classes.append(f"{name} {row[f'trusted {name}']:.0%}{shown}")
+    return f"  {said}" + (f"; trusted (right): {', '.join(classes)}" if classes else "")
