@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tfadvseg.inference.files import Row
+from tfadvseg.inference.summary import Row
 from tfadvseg.metrics import SCORES
 
 HEADINGS = {"miou": "MIOU", "dice": "Dice"}
@@ -22,6 +22,8 @@ def print_scores(console: Console, result: dict[str, Any]) -> None:
     distances = surface_table(result)
     if distances is not None:
         console.print(distances)
+    if "quality" in result:
+        console.print(self_assessment(result))
 
 
 def score_table(result: dict[str, Any]) -> Table:
@@ -55,16 +57,30 @@ def surface_table(result: dict[str, Any]) -> Table | None:
     return table
 
 
+def self_assessment(result: dict[str, Any]) -> str:
+    """How well the model knows how good it is, in a sentence."""
+    before, after = (result["calibration"][name]["foreground"] for name in ("before", "after"))
+    quality = result["quality"]
+    return (
+        f"Calibration error on foreground pixels: {_number(before['ece'])}, calibrated "
+        f"{_number(after['ece'])}. Predicted and true Dice of {quality['cases']} cases: Pearson "
+        f"{_number(quality['pearson'])}, Spearman {_number(quality['spearman'])}, mean error "
+        f"{_number(quality['mean_absolute_error'])}."
+    )
+
+
 def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:
-    """Size, share of every foreground class and mean confidence of each predicted file."""
+    """Size and share of every foreground class of each predicted file, and what to expect of it."""
     table = Table(title=f"{len(rows)} files")
     table.add_column("file")
-    for name in ("size", *classes[1:], "confidence"):
+    asked = any(row.predicted_dice is not None for row in rows)
+    for name in ("size", *classes[1:], *(("confidence", "predicted Dice") if asked else ())):
         table.add_column(name, justify="right")
     for row in rows[:MOST_ROWS]:
-        shares = (f"{share:.2%}" for share in row.shares[1:])
-        size = "x".join(map(str, row.size))
-        table.add_row(row.name, size, *shares, _number(row.confidence))
+        cells = ["x".join(map(str, row.size)), *(f"{share:.2%}" for share in row.shares[1:])]
+        if row.predicted_dice is not None:
+            cells += [_number(row.confidence), _number(row.predicted_dice["foreground"])]
+        table.add_row(row.file, *cells)
     if len(rows) > MOST_ROWS:
         table.add_row(f"... and {len(rows) - MOST_ROWS} more")
     return table

@@ -16,6 +16,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfadvseg.building import arithmetic, build_model
+from tfadvseg.calibrating import calibrate
 from tfadvseg.config import USE_UNLABELLED, Config
 from tfadvseg.data.augment import geometric
 from tfadvseg.data.folders.cases import Case
@@ -368,8 +369,11 @@ def _load(config: Config, split: Split, console: Console, *, held_out: bool) -> 
 
 
 def _finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
-    """Evaluates the best model on the test split, else on the validation split, and reports."""
+    """Calibrates the best model, evaluates it on the test split, else validation, and reports."""
     result = None
+    if split.val:
+        predictor = Predictor.load(folder.path)
+        calibrate(predictor, split.val, bar(console, "Calibrating")).write(folder.path)
     if split.test or split.val:
         result = evaluate(folder.path, progress=bar(console, "Evaluating"))
         folder.write_json("metrics.json", result)

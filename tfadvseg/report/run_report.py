@@ -9,6 +9,7 @@ from typing import Any
 
 from tfadvseg.metrics import SCORES, mean
 from tfadvseg.report import curves, page
+from tfadvseg.report.confidence import confidence
 from tfadvseg.report.gallery import run_gallery
 from tfadvseg.report.results import (
     FOREGROUND,
@@ -94,6 +95,7 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
             "Cases",
             run_gallery(folder.path, result, data=data, checkpoint=checkpoint) if result else "",
         ),
+        page.section("Confidence", confidence(result)) if result else "",
         page.section("Training", drawn, page.paragraph(CURVES, "note")) if drawn else "",
         _trust(folder.path / "trust.json"),
         page.section("Data", *_data(folder)),

@@ -27,6 +27,17 @@ class Case:
     patient: str
     split: str | None = None
 
+    @property
+    def truth(self) -> Path:
+        """The mask.
+
+        Raises:
+            InputError: if there is none.
+        """
+        if self.mask is None:
+            raise InputError(f"{self.image}: expected a mask to compare with, it has none")
+        return self.mask
+
 
 @dataclass(frozen=True)
 class DataFolder:
