@@ -98,13 +98,18 @@ def smallest_extent(facts: Sequence[CaseFacts], config: Config) -> float:
     return min(medians, default=float(min(config.size())))
 
 
-def check_cases(cases: Sequence[Case], config: Config) -> None:
+def check_cases(cases: Sequence[Case], config: Config, progress: Progress = silent) -> None:
     """Checks files against a resolved configuration: readable, of one grid, classes, channels.
+
+    Args:
+        cases: with or without masks.
+        config: resolved, as that of a run is.
+        progress: wraps the cases to show how far reading has come.
 
     Raises:
         InputError: naming the files that do not fit.
     """
-    facts, broken = inspect_all(cases, silent, config.slice_axis)
+    facts, broken = inspect_all(cases, progress, config.slice_axis)
     errors = find_errors(
         {"test": facts},
         classes=config.classes,
