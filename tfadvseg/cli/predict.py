@@ -13,12 +13,12 @@ from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
 from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
 from tfadvseg.inference.export_folder import ExportFolder
+from tfadvseg.inference.quality import Calibration
 from tfadvseg.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tfadvseg.data.image import Source
     from tfadvseg.inference.predictor import SlicePredictor
-    from tfadvseg.inference.quality import Calibration
 
 
 @click.command()
@@ -82,6 +82,7 @@ def predict(
             f"--engine {engine}: {model} was exported for {' and '.join(exported.engines)}; drop "
             "the option, or give the run"
         )
+    calibration = _calibration(model, exported, checkpoint) if confidence else None
     with quiet_tensorflow():
         from tfadvseg.inference import files
         from tfadvseg.inference.summary import QUALITY
@@ -89,7 +90,6 @@ def predict(
     from tfadvseg.reporting import prediction_table
 
     console = terminal()
-    calibration = _calibration(model, exported, checkpoint) if confidence else None
     outputs = files.Outputs(out, format, overlay, calibration, probabilities)
     channels = config.channels or 1
     sources = files.find_inputs(inputs, outputs, channels=channels, series=series)
@@ -120,8 +120,6 @@ def predict(
 
 def _calibration(model: Path, exported: ExportFolder | None, checkpoint: str) -> Calibration:
     """What the maps of a model are made with."""
-    from tfadvseg.inference.quality import Calibration
-
     if exported is None:
         if checkpoint != "best":
             raise InputError(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfadvseg import calibration
 from tfadvseg.errors import InputError
-from tfadvseg.inference.predictor import Prediction
 from tfadvseg.metrics import mean
 from tfadvseg.run_folder import RunFolder
+
+if TYPE_CHECKING:  # it needs TensorFlow
+    from tfadvseg.inference.predictor import Prediction
 
 CALIBRATION = "calibration.json"
 PRESENT = 1.0  # pixels to be expected of a class that is there
