@@ -23,9 +23,9 @@ from tfadvseg.config import Config, read_settings
 from tfadvseg.data.folders.cases import Case, read_unlabelled_folder
 from tfadvseg.data.pipeline import Pool, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
-from tfadvseg.outliers import find_outliers
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import write_text
+from tfadvseg.training.outliers import find_outliers
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SETS = {

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from tfadvseg.calibration import START, Judged
 from tfadvseg.models import TeacherSegmenter
-from tfadvseg.pseudo_labels import Examiner, Trust, quotas
+from tfadvseg.training.pseudo_labels import Examiner, Trust, quotas
 
 FIXED = 0.95  # FixMatch's threshold
 

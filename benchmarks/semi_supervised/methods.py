@@ -21,7 +21,7 @@ from tfadvseg.building import build_model, build_trainer
 from tfadvseg.config import Config, parse_assignment
 from tfadvseg.errors import InputError
 from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
-from tfadvseg.pseudo_labels import Examiner
+from tfadvseg.training.pseudo_labels import Examiner
 
 STRONG = {"recipe": "strong"}
 # Unlabelled images from the first step on; recipe `paper` stands for nothing more than these.

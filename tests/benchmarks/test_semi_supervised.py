@@ -32,9 +32,9 @@ from tfadvseg.config import Config  # noqa: E402
 from tfadvseg.data.pipeline import Pool  # noqa: E402
 from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, views  # noqa: E402
 from tfadvseg.models.teacher import Lesson  # noqa: E402
-from tfadvseg.pseudo_labels import quotas  # noqa: E402
 from tfadvseg.run_folder import RunFolder  # noqa: E402
 from tfadvseg.training import fit  # noqa: E402
+from tfadvseg.training.pseudo_labels import quotas  # noqa: E402
 
 CLASSES, IGNORED = 3, 255
 

@@ -52,8 +52,7 @@ class Distances:
         beyond = [name for name, distance in self.patients.items() if distance > self.limit]
         return sorted(beyond, key=lambda name: -self.patients[name])
 
-    def text(self) -> str:
-        """The outliers in words."""
+    def __str__(self) -> str:
         names = [f"{name} ({self.patients[name]:.1f})" for name in self.outliers]
         return (
             f"{len(names)} of {len(self.patients)} unlabelled patients are unlike the labelled "

@@ -4,7 +4,7 @@ import pytest
 
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.models import AdversarialSegmenter, Discriminator, UNet
-from tfadvseg.outliers import MARGIN, SHRINKAGE, distances, find_outliers
+from tfadvseg.training.outliers import MARGIN, SHRINKAGE, distances, find_outliers
 
 
 def test_distances_by_hand():

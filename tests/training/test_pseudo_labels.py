@@ -7,7 +7,7 @@ import pytest
 from tfadvseg.calibration import Judged, logit
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.models import Discriminator, TeacherSegmenter, UNet
-from tfadvseg.pseudo_labels import TARGET, Examiner, find_trust, quotas
+from tfadvseg.training.pseudo_labels import TARGET, Examiner, find_trust, quotas
 
 
 def said(*classes):
