@@ -57,6 +57,8 @@ class Bench:
         """A run with some labelled patients; goes on where it was interrupted."""
         run = self.work / name
         if (run / "metrics.json").is_file():
+            if isinstance(patients, list) and sorted(patients) != patients_of(run, "labelled"):
+                sys.exit(f"{run} learnt from other patients than {patients}; remove it")
             return run
         mode = "--resume" if any((run / "checkpoints").glob("[0-9]*")) else "--overwrite"
         chosen = {"labelled_patients": json.dumps(patients), "seed": seed}
@@ -115,7 +117,7 @@ class Bench:
     def grow(self, job: tuple[int, str, list[str]]) -> dict[str, Any]:
         """A run with patients added, as a row of the results."""
         seed, choice, added = job
-        labelled = patients(self.work / f"base_{seed}", "labelled")
+        labelled = patients_of(self.work / f"base_{seed}", "labelled")
         run = self.fit(f"{choice}_{seed}", seed, [*labelled, *added])
         return {"seed": seed, "choice": choice, "added": " ".join(added), **scores(run)}
 
@@ -197,7 +199,7 @@ def dice(run: Path) -> float:
     return scores(run)["dice"]
 
 
-def patients(run: Path, part: str) -> list[str]:
+def patients_of(run: Path, part: str) -> list[str]:
     """The patients of a part of a run's split."""
     return json.loads((run / "split.json").read_text(encoding="utf-8"))["patients"][part]
 
