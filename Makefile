@@ -1,6 +1,6 @@
 # make            lists the targets
 # make demo       PYTHON=python3.12 picks the interpreter, VENV=.venv-3.12 keeps its environment apart
-# make test       ARGS="-k losses -x" goes to pytest
+# make test       ARGS="-k losses -x" goes to pytest; JOBS=1 takes one process where memory is short
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,12 +8,15 @@ OLDEST_VENV ?= .venv-oldest
 OLDEST_PYTHON ?=
 TRITON_VENV ?= .venv-triton
 TRITON_PYTHON ?=
+JOBS ?= 2
 ARGS ?=
 
 PIP_INSTALL = -m pip --disable-pip-version-check install --quiet
 # The first releases of Python 3.10 bring a pip that cannot do editable installs; a no-op with any later one.
 PIP_MEND = $(PIP_INSTALL) 'pip>=21.3'
 PACKAGING = pyproject.toml setup.py
+# Tests that follow each other share what their fixtures made: each process takes a run of them, then steals.
+PYTEST = -m pytest -n $(JOBS) --dist worksteal
 DATA = runs/demo-data
 RUN = runs/demo
 
@@ -22,7 +25,7 @@ RUN = runs/demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
-	@echo 'Variables: PYTHON=python3.12 (default python3), VENV=.venv, ARGS="-k losses" (for pytest),'
+	@echo 'Variables: PYTHON=python3.12 (default python3), VENV=.venv, ARGS="-k losses" (for pytest), JOBS=2,'
 	@echo '           OLDEST_PYTHON=/path/to/python3.10 (for test-oldest), TRITON_PYTHON=... (for triton-env)'
 
 demo: export TF_CPP_MIN_LOG_LEVEL = 3
@@ -36,7 +39,7 @@ demo: $(VENV)/.installed ## train on a generated phantom, evaluate, predict: pic
 	@echo "      The run (model, metrics, history):   $(CURDIR)/$(RUN)"
 
 test: $(VENV)/.installed-dev ## run the tests (ARGS="..." goes to pytest)
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
 test-oldest: $(OLDEST_VENV)/.installed ## run the suite's core on the oldest Python and TensorFlow claimed
 	$(OLDEST_VENV)/bin/python -m pytest -m "not slow" --ignore tests/deploy $(ARGS)

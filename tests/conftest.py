@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from tfadvseg import telemetry
-from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.preparation import prepare
@@ -65,6 +64,7 @@ def shared_phantom(tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_run(shared_phantom, tiny, tmp_path_factory):
     """A run folder whose networks were never trained: what they say is random but fixed."""
+    from tfadvseg.building import build_model  # here: TensorFlow, which most tests do without
 
     def make(data=shared_phantom, **settings):
         config, split = prepare(Config(**{**tiny, "data": str(data), **settings}))
