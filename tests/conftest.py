@@ -78,6 +78,22 @@ def make_run(shared_phantom, tiny, tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def adversarial_run(make_run):
+    """A run with a discriminator, which no test changes."""
+    return make_run(recipe="adversarial")
+
+
+@pytest.fixture(scope="session")
+def exported_run(adversarial_run, tmp_path_factory):
+    """Its SavedModel with confidence, version 1 of `heart`, which no test changes."""
+    from tfadvseg.export.saved_model import export_saved_model
+
+    return export_saved_model(
+        adversarial_run, tmp_path_factory.mktemp("exported") / "heart", confidence=True
+    )[0]
+
+
 @pytest.fixture
 def phantom(shared_phantom, tmp_path) -> Path:
     """A copy of the phantom that a test may spoil."""

@@ -15,20 +15,10 @@ from tfadvseg.inference.files import Outputs, predict_files
 from tfadvseg.inference.predictor import Predictor
 
 
-@pytest.fixture(scope="module")
-def run(make_run):
-    return make_run(recipe="adversarial")
-
-
-@pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    path, _ = export_saved_model(run, tmp_path_factory.mktemp("out") / "heart", confidence=True)
-    return path
-
-
-def test_files_are_the_same(run, exported, shared_phantom, tmp_path):
+def test_files_are_the_same(adversarial_run, exported_run, shared_phantom, tmp_path):
     sources = [Source((path,)) for path in sorted((shared_phantom / "images").iterdir())]
-    for name, predictor in (("a", Predictor.load(run)), ("b", ExportedPredictor.load(exported))):
+    predictors = Predictor.load(adversarial_run), ExportedPredictor.load(exported_run)
+    for name, predictor in zip("ab", predictors, strict=True):
         predict_files(predictor, sources, Outputs(tmp_path / name, confidence=True))
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.png"))
     assert len(files) == 2 * len(sources)
@@ -36,8 +26,8 @@ def test_files_are_the_same(run, exported, shared_phantom, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_without_confidence(run, tmp_path):
-    predictor = ExportedPredictor.load(export_saved_model(run, tmp_path / "heart")[0])
+def test_without_confidence(adversarial_run, tmp_path):
+    predictor = ExportedPredictor.load(export_saved_model(adversarial_run, tmp_path / "heart")[0])
     assert not predictor.has_confidence
     assert predictor(np.zeros((1, 20, 20, 1), np.uint8)).confidence is None
 
@@ -60,14 +50,14 @@ def test_a_pixel_size_goes_to_every_slice(make_run, tmp_path):
         predictor(slices)
 
 
-def test_the_newest_version_is_found(exported, tmp_path):
+def test_the_newest_version_is_found(exported_run, tmp_path):
     for name in ("9", "10", "11"):
         (tmp_path / name).mkdir()
     for name in ("9", "10"):  # 11 has no model
         (tmp_path / name / "model.onnx").touch()
     assert ExportFolder.find(tmp_path) == ExportFolder(tmp_path / "10")
-    assert ExportFolder.find(exported) == ExportFolder.find(exported.parent)
-    assert ExportFolder.find(exported).engine == "tensorflow"
+    assert ExportFolder.find(exported_run) == ExportFolder.find(exported_run.parent)
+    assert ExportFolder.find(exported_run).engine == "tensorflow"
     assert ExportFolder.find(tmp_path / "11") is None and ExportFolder.find(tmp_path / "no") is None
 
 
