@@ -30,6 +30,7 @@ def rows_of(run):
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
     whole = fit(config, tmp_path / "whole")
     save, saved = RunFolder.save_checkpoint, []
