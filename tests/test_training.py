@@ -50,7 +50,7 @@ def history_of(run):
         return list(csv.DictReader(stream))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(shared_phantom, tiny, tmp_path_factory):
     """A run of recipe paper that nothing interrupted, and its metrics."""
     out = tmp_path_factory.mktemp("runs") / "paper"
