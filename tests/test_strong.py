@@ -1,7 +1,10 @@
 """Recipe strong, from the command of a run to what lies in its folder."""
 
 import csv
+import json
+import shutil
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -16,10 +19,6 @@ from tfadvseg.run_folder import RunFolder
 from tfadvseg.training import fit
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.fixture
 def config(shared_phantom, tiny):
     return Config(**tiny, data=str(shared_phantom), recipe="strong", labelled_patients=1)
@@ -31,20 +30,19 @@ def rows_of(run):
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
-    whole = fit(config, tmp_path / "whole")
+def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, read_page):
+    """What a kill leaves is what lies there after the second checkpoint."""
     save, saved = RunFolder.save_checkpoint, []
 
-    def save_once(self, *args, **kwargs):
+    def save_and_copy(self, *args, **kwargs):
         save(self, *args, **kwargs)
         saved.append(1)
         if len(saved) == 2:
-            raise Killed
+            shutil.copytree(self.path, tmp_path / "run")
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "save_checkpoint", save_once)
-        with pytest.raises(Killed):
-            fit(config, tmp_path / "run")
+        patch.setattr(RunFolder, "save_checkpoint", save_and_copy)
+        whole = fit(config, tmp_path / "whole")
     keras.utils.set_random_seed(12345)
     assert fit(config, tmp_path / "run", resume=True) == whole
     models = [keras.models.load_model(tmp_path / run / "last.keras") for run in ("whole", "run")]
@@ -59,6 +57,11 @@ def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch)
     ]
     for name in classes[:2]:
         assert rows[0][f"trusted {name}"] == "" and 0 <= float(rows[1][f"trusted {name}"]) <= 1
+    records = [json.loads((tmp_path / run / "trust.json").read_text()) for run in ("whole", "run")]
+    assert records[0] == records[1]
+    assert [one["step"] for one in records[0]["rounds"]] == [int(row["step"]) for row in rows[:-1]]
+    page = read_page(tmp_path / "run" / "report.html")
+    assert "Pseudo-labels" in page.headings and page.count("svg", role="img") == 6
 
 
 def test_what_a_recipe_decides_is_written_down(config):
@@ -87,6 +90,30 @@ def test_no_validation_patient_is_refused(config):
 def test_refusals(settings, words):
     with pytest.raises(InputError, match=words):
         Config(**settings)
+
+
+@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
+@pytest.mark.parametrize("exclude", [False, True])
+def test_unlabelled_images_of_another_kind(config, exclude, tmp_path):
+    """A hidden training patient is like the others; bright noise is not."""
+    rng, folder = np.random.default_rng(1), tmp_path / "pool" / "images"
+    folder.mkdir(parents=True)
+    for name in ("noise_1", "noise_2"):
+        cv2.imwrite(str(folder / f"{name}.png"), rng.integers(150, 255, (48, 48), np.uint8))
+    (folder.parent / "cases.csv").write_text(
+        "file,patient\nnoise_1.png,noise_1\nnoise_2.png,noise_2\n"
+    )
+    config = config.replace(unlabelled=str(folder.parent), exclude_outliers=exclude, steps=8)
+    console = Console(record=True, width=200)
+    fit(config.replace(warmup=0.5), tmp_path / "run", console=console)
+    record = json.loads((tmp_path / "run" / "outliers.json").read_text())
+    beyond = {name for name, far in record["patients"].items() if far > record["limit"]}
+    assert {"noise_1", "noise_2"} <= beyond and record["excluded"] == exclude
+    told = " ".join(console.export_text().split())
+    assert f"{len(beyond)} of 3 unlabelled patients are unlike the labelled ones" in told
+    assert ("They are left out." in told) == exclude
+    assert "D(label) 0." in told and "trusted (right): background 100% (100%), aorta 0%" in told
+    assert ("Leave them out with --exclude-outliers." in told) != exclude
 
 
 def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 from tfadvseg.building import arithmetic, build_model
+from tfadvseg.calibrating import calibrate
 from tfadvseg.config import USE_UNLABELLED, Config
 from tfadvseg.data.augment import geometric
 from tfadvseg.data.folders.cases import Case
@@ -26,11 +28,12 @@ from tfadvseg.errors import InputError, TrainingError
 from tfadvseg.evaluation import evaluate, score_cases
 from tfadvseg.health import harms, troubles
 from tfadvseg.inference.predictor import Predictor
-from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.monitoring import StepBar, TensorBoard
+from tfadvseg.outliers import find_outliers
 from tfadvseg.preparation import prepare
 from tfadvseg.progress import bar
-from tfadvseg.pseudo_labels import Examiner
+from tfadvseg.pseudo_labels import TARGET, Examiner
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder, environment, write_text
 
@@ -58,6 +61,10 @@ class Pools:
     unlabelled: Pool | None
     held_out: Pool | None
 
+    def leaving_out(self, patients: Sequence[str]) -> Pools:
+        """The same without some of the unlabelled patients."""
+        return replace(self, unlabelled=self.unlabelled and self.unlabelled.without(patients))
+
 
 def fit(
     config: Config,
@@ -66,6 +73,8 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
+    build: Callable[[Config], AdversarialSegmenter] = build_model,
+    examiner: type[Examiner] = Examiner,
 ) -> dict[str, Any] | None:
     """Trains by a configuration and leaves a run folder.
 
@@ -75,6 +84,9 @@ def fit(
         resume: go on from the last checkpoint of the run in `out`.
         overwrite: replace a run in `out`.
         console: where to show progress; nowhere by default.
+        build: makes and compiles the model; for trainers of one's own, which are registered with
+            Keras so that `resume` can load them (`building.build_trainer`).
+        examiner: judges the pseudo-labels of a `TeacherSegmenter` before every round.
 
     Returns:
         The content of `metrics.json`; None where there is no case to evaluate.
@@ -93,7 +105,7 @@ def fit(
     _check_data_outside(config, out)
     config, split = prepare(config, bar(console, "Reading files"))
     _enter(folder, config, split, resume=resume)
-    _train(folder, config, split, console)
+    _train(folder, config, split, console, build, examiner)
     return _finish(folder, split, console)
 
 
@@ -143,32 +155,43 @@ def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> 
     folder.write_json("environment.json", environment())
 
 
-def _train(folder: RunFolder, config: Config, split: Split, console: Console) -> None:
+def _train(
+    folder: RunFolder,
+    config: Config,
+    split: Split,
+    console: Console,
+    build: Callable[[Config], AdversarialSegmenter],
+    examining: type[Examiner],
+) -> None:
     """Runs the rounds that are not done yet."""
     keras.utils.set_random_seed(config.seed)  # the order of the images depends on it too
     checkpoints = folder.checkpoints()
-    state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": []}
+    state: dict[str, Any] = {"step": 0, "best": None, "stale": 0, "history": [], "trust": []}
     if checkpoints:
         with arithmetic(config):
             model = keras.models.load_model(checkpoints[-1] / "model.keras")
-        state = folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
+        state |= folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
     else:
-        model = build_model(config)
+        model = build(config)
     _describe(config, split, model, console)
     todo = list(rounds(config, state["step"]))
     if not todo or _is_stale(config, state):
         console.print("Nothing left to train.")
         return
-    pools = _load(config, split, console)
+    pools = _load(config, split, console, held_out=isinstance(model, TeacherSegmenter))
+    if state.get("left_out"):
+        pools = pools.leaving_out(state["left_out"])
     held_out = pools.held_out
-    examiner = Examiner(model, held_out, config.ignored()) if held_out else None
+    examiner = examining(model, held_out, config.ignored()) if held_out else None
     predictor = Predictor(model, config)
     board = TensorBoard(folder.path / "tensorboard", split.val or split.labelled)
     steps = StepBar(console, config.total_steps(0), state["step"])
     with steps.progress:
         for planned in todo:
+            if planned.stage == "semi-supervised" and "outliers" not in state:
+                pools = _compare(model, config, pools, state, console)
             part = replace(planned, stage="adversarial") if state.get("given_up") else planned
-            row = _run_round(model, part, config, pools, examiner, steps)
+            row = _run_round(model, part, config, pools, examiner, steps, state)
             scores = score_cases(predictor, split.val, "val", surfaces=False) if split.val else None
             _note(row, scores, model, state)
             best = state["stale"] == 0
@@ -177,14 +200,48 @@ def _train(folder: RunFolder, config: Config, split: Split, console: Console) ->
             try:
                 folder.save_checkpoint(model, part.stop, state, best=best)
                 folder.write_history(state["history"])
+                if state.get("outliers"):
+                    folder.write_json("outliers.json", state["outliers"])
+                if state["trust"]:
+                    folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
                 board.write(row, predictor)
             except OSError as error:
                 raise folder.cannot_write(part.stop, error) from error
             console.print(_line(row, config, best=best and scores is not None))
+            if "d_fake_unlabelled" in row:
+                console.print(_trust_line(row, config), highlight=False)
             _tell_troubles(state, console)
             if _is_stale(config, state):
                 console.print(f"Stopped early: {state['stale']} validations without improvement.")
                 break
+
+
+def _compare(
+    model: AdversarialSegmenter,
+    config: Config,
+    pools: Pools,
+    state: dict[str, Any],
+    console: Console,
+) -> Pools:
+    """Looks for unlabelled patients who are unlike the labelled ones, before they are trusted."""
+    known = [pool for pool in (pools.labelled, pools.held_out) if pool]
+    state["outliers"] = None
+    if pools.unlabelled is None or len(set(np.concatenate([p.patients for p in known]))) < 2:
+        console.print("Outliers are not looked for: that takes two labelled patients or more.")
+        return pools
+    found = find_outliers(model, pools.unlabelled, known)
+    state["outliers"] = asdict(found) | {"excluded": config.exclude_outliers}
+    if not found.outliers:
+        return pools
+    if not config.exclude_outliers:
+        console.print(f"Warning: {found.text()}. Leave them out with --exclude-outliers.")
+        return pools
+    console.print(f"{found.text()}. They are left out.")
+    state["left_out"] = found.outliers
+    if len(found.outliers) == len(found.patients):
+        state["given_up"] = True
+        console.print("Nobody is left: going on without unlabelled images.")
+    return pools.leaving_out(found.outliers)
 
 
 def _run_round(
@@ -194,6 +251,7 @@ def _run_round(
     pools: Pools,
     examiner: Examiner | None,
     steps: StepBar,
+    state: dict[str, Any],
 ) -> dict[str, Any]:
     """Trains the steps of one round; returns its row of the history."""
     # Before the semi-supervised stage, unlabelled images cost time and change nothing, unless
@@ -202,15 +260,16 @@ def _run_round(
     wanted = part.stage == "semi-supervised" or early
     trust: dict[str, float] = {}
     if examiner is not None and part.stage == "semi-supervised":
-        trust = examiner.renew().to_row(config.classes or ())
-    taught = config.recipe == "strong"  # the teacher sees true intensities
+        found, names = examiner.renew(), config.classes or ()
+        trust = found.to_row(names)
+        state["trust"].append({"step": part.start, "classes": found.to_json(names)})
     stream = training_stream(
         pools.labelled,
         pools.unlabelled if wanted else None,
         batch_size=config.batch_size,
         unlabelled_batch_size=config.unlabelled_batch_size,
         augmentations=config.augment,
-        unlabelled_augmentations=geometric(config.augment) if taught else None,
+        unlabelled_augmentations=geometric(config.augment) if model.weak_unlabelled else None,
         seed=config.seed,
         start_step=part.start,
     )
@@ -269,7 +328,7 @@ def _give_up(
     """Goes back to the best model, which is one of before the stage, and on without the stage."""
     best = keras.models.load_model(folder.path / "best.keras", compile=False)
     model.set_weights(best.get_weights())
-    state["given_up"] = state["step"]
+    state["given_up"] = True
     console.print(
         f"The semi-supervised stage is given up at step {state['step']}: on the validation "
         f"patients Dice fell from {state['best']:.3f} and stayed below. Going on from the best "
@@ -290,8 +349,8 @@ def _is_stale(config: Config, state: dict[str, Any]) -> bool:
     return config.early_stopping is not None and state["stale"] >= config.early_stopping
 
 
-def _load(config: Config, split: Split, console: Console) -> Pools:
-    """Decodes and preprocesses the images that the recipe needs, once."""
+def _load(config: Config, split: Split, console: Console, *, held_out: bool) -> Pools:
+    """Decodes and preprocesses the images that the training needs, once."""
 
     def load(cases: Sequence[Case], name: str) -> Pool:
         return load_pool(
@@ -305,13 +364,16 @@ def _load(config: Config, split: Split, console: Console) -> Pools:
     return Pools(
         load(split.labelled, "labelled"),
         load(split.unlabelled, "unlabelled") if config.recipe in USE_UNLABELLED else None,
-        load(split.val, "validation") if config.recipe == "strong" else None,
+        load(split.val, "validation") if held_out else None,
     )
 
 
 def _finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
-    """Evaluates the best model on the test split, else on the validation split, and reports."""
+    """Calibrates the best model, evaluates it on the test split, else validation, and reports."""
     result = None
+    if split.val:
+        predictor = Predictor.load(folder.path)
+        calibrate(predictor, split.val, bar(console, "Calibrating")).write(folder.path)
     if split.test or split.val:
         result = evaluate(folder.path, progress=bar(console, "Evaluating"))
         folder.write_json("metrics.json", result)
@@ -352,3 +414,22 @@ def _line(row: dict[str, Any], config: Config, *, best: bool) -> str:
         figures.append(f"val Dice {row['val_dice']:.3f}{' (best)' if best else ''}")
     speed = f"{row['steps_per_second']:.2f} steps/s"
     return f"step {row['step']}/{config.steps} {row['stage']}: {', '.join([*figures, speed])}"
+
+
+def _trust_line(row: dict[str, Any], config: Config) -> str:
+    """A second line: pseudo-labels of each class, and what D says."""
+    said = ", ".join(
+        f"D({name}) {row[column]:.2f}"
+        for name, column in (
+            ("label", "d_real"),
+            ("labelled", "d_fake_labelled"),
+            ("unlabelled", "d_fake_unlabelled"),
+        )
+    )
+    classes = []
+    for name in config.classes or ():
+        if f"trusted {name}" in row:
+            right = row.get(f"precision {name}")
+            shown = "" if right is None else f" ({right:.0%})"
+            classes.append(f"{name} {row[f'trusted {name}']:.0%}{shown}")
+    return f"  {said}" + (f"; trusted (right): {', '.join(classes)}" if classes else "")

@@ -13,13 +13,30 @@ from tfadvseg.inference.export_folder import ExportFolder
 from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.files import Outputs, predict_files
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.quality import Calibration
 
 
-def test_files_are_the_same(adversarial_run, exported_run, shared_phantom, tmp_path):
+@pytest.fixture(scope="module")
+def run(make_run, calibration):
+    path = make_run(recipe="adversarial")
+    calibration.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    path, _ = export_saved_model(run, tmp_path_factory.mktemp("out") / "heart", confidence=True)
+    return path
+
+
+def test_files_are_the_same(run, exported, shared_phantom, tmp_path):
     sources = [Source((path,)) for path in sorted((shared_phantom / "images").iterdir())]
-    predictors = Predictor.load(adversarial_run), ExportedPredictor.load(exported_run)
-    for name, predictor in zip("ab", predictors, strict=True):
-        predict_files(predictor, sources, Outputs(tmp_path / name, confidence=True))
+    carried = Calibration.from_json(ExportFolder(exported).read_description()["calibration"])
+    for name, predictor, calibration in (
+        ("a", Predictor.load(run), Calibration.read(run)),
+        ("b", ExportedPredictor.load(exported), carried),
+    ):
+        predict_files(predictor, sources, Outputs(tmp_path / name, calibration=calibration))
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.png"))
     assert len(files) == 2 * len(sources)
     for file in files:
@@ -45,14 +62,14 @@ def test_a_pixel_size_goes_to_every_slice_and_there_may_be_no_confidence(make_ru
         predictor(slices)
 
 
-def test_the_newest_version_is_found(exported_run, tmp_path):
+def test_the_newest_version_is_found(exported, tmp_path):
     for name in ("9", "10", "11"):
         (tmp_path / name).mkdir()
     for name in ("9", "10"):  # 11 has no model
         (tmp_path / name / "model.onnx").touch()
     assert ExportFolder.find(tmp_path) == ExportFolder(tmp_path / "10")
-    assert ExportFolder.find(exported_run) == ExportFolder.find(exported_run.parent)
-    assert ExportFolder.find(exported_run).engine == "tensorflow"
+    assert ExportFolder.find(exported) == ExportFolder.find(exported.parent)
+    assert ExportFolder.find(exported).engine == "tensorflow"
     assert ExportFolder.find(tmp_path / "11") is None and ExportFolder.find(tmp_path / "no") is None
 
 
