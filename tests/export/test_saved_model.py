@@ -22,9 +22,29 @@ from tfadvseg.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    folder, _ = export_saved_model(run, tmp_path_factory.mktemp("out") / "heart", confidence=True)
-    return folder
+def exported(exported_run):
+    return exported_run
+
+
+@pytest.fixture(scope="module")
+def plain(run, tmp_path_factory):
+    """An export without confidence beside other versions, and the names seen while it was made."""
+    model = tmp_path_factory.mktemp("plain") / "heart"
+    (model / "7").mkdir(parents=True)
+    (model / "notes").mkdir()
+    seen = []
+    check = saved_model.check_saved_model
+
+    def watch(folder, *arguments):
+        seen.extend(path.name for path in model.iterdir())
+        (model / "8").mkdir()  # somebody else is faster
+        (model / "8" / "saved_model.pb").touch()
+        return check(folder, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saved_model, "check_saved_model", watch)
+        folder, _ = export_saved_model(run, model)
+    return folder, seen
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +121,8 @@ def test_files_of_several_sizes_and_depths_in_one_batch(signatures, predictor, t
         np.testing.assert_allclose(levels, one.confidence[0] * 255, atol=0.501)
 
 
-def test_no_discriminator_goes_along_unless_it_is_asked_for(run, exported, tmp_path):
-    folder, _ = export_saved_model(run, tmp_path / "plain")
+def test_no_discriminator_goes_along_unless_it_is_asked_for(plain, exported):
+    folder, _ = plain
     outputs = json.loads((folder / "assets.extra" / "model.json").read_text())["signatures"]
     assert set(outputs["serving_default"]["outputs"]) == {"probabilities", "mask"}
     weights = "variables/variables.data-00000-of-00001"
@@ -165,24 +185,11 @@ def test_what_lies_beside_the_model(run, exported):
     assert str(run.parent) not in text
 
 
-def test_versions_count_up_and_come_whole(run, exported, tmp_path, monkeypatch):
-    model = tmp_path / "heart"
-    (model / "7").mkdir(parents=True)
-    (model / "notes").mkdir()
-    seen = []
-    check = saved_model.check_saved_model
-
-    def watch(folder, *arguments):
-        seen.extend(path.name for path in model.iterdir())
-        (model / "8").mkdir()  # somebody else is faster
-        (model / "8" / "saved_model.pb").touch()
-        return check(folder, *arguments)
-
-    monkeypatch.setattr(saved_model, "check_saved_model", watch)
-    folder, _ = export_saved_model(run, model)
-    assert folder == model / "9" and (folder / "saved_model.pb").is_file()
+def test_versions_count_up_and_come_whole(plain):
+    folder, seen = plain
+    assert folder.name == "9" and (folder / "saved_model.pb").is_file()
     assert [name for name in seen if re.fullmatch(r"\d+", name)] == ["7"]
-    assert not [path for path in model.iterdir() if path.name.startswith(".")]
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_an_export_that_says_something_else_is_not_left(run, tmp_path, monkeypatch):
