@@ -63,11 +63,14 @@ def test_the_threshold_asks_the_pixels_near_it():
     right[100:150] = right[200:] = True
     assert right[chances > 0.5].mean() > 0.9
     mixed = np.random.default_rng(0).permutation(1000)
-    assert calibration.threshold(chances, right, 0.8) == 0.95
-    assert calibration.threshold(chances[mixed], right[mixed], 0.8) == 0.95
-    assert calibration.threshold(chances, right, 0.4) == 0.55
-    assert calibration.threshold(chances, ~right, 0.99) == np.inf
-    assert calibration.threshold(chances[:0], right[:0], 0.5) == np.inf
+    found = calibration.curve(chances, right)
+    np.testing.assert_array_equal(found.chances, [0.1, 0.55, 0.95])
+    np.testing.assert_array_equal(found.right, [0, 0.5, 1])
+    np.testing.assert_array_equal(found.counts, [100, 100, 800])
+    assert calibration.threshold(found, 0.8) == 0.95
+    assert calibration.threshold(calibration.curve(chances[mixed], right[mixed]), 0.8) == 0.95
+    assert calibration.threshold(found, 0.4) == 0.55
+    assert calibration.threshold(calibration.curve(chances, ~right), 0.99) == np.inf
 
 
 def test_a_sample_is_uniform_however_the_pixels_come(monkeypatch):

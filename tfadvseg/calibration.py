@@ -132,27 +132,51 @@ def chances(coefficients: np.ndarray, classes: np.ndarray, evidence: np.ndarray)
     return expit(np.einsum("pe,pe->p", coefficients[classes], evidence))
 
 
-def threshold(chances: np.ndarray, right: np.ndarray, target: float) -> float:
-    """The lowest P(right) from which on pixels are right as often as wished; infinite if none.
+@dataclass(frozen=True)
+class Curve:
+    """How often the pixels of a class are right, from the least P(right) to the greatest.
 
-    As often counts for the pixels near the threshold, not for all above it: else a sea of easy
-    background would pay for wrong pixels at its shore. How often pixels of equal P(right) are right
-    is smoothed to grow with P(right) (isotonic regression), so that there is one threshold.
+    Attributes:
+        chances: (G,) the lowest P(right) of each group of pixels.
+        right: (G,) the right share of the group, smoothed to grow with P(right).
+        counts: (G,) its pixels.
+    """
+
+    chances: np.ndarray
+    right: np.ndarray
+    counts: np.ndarray
+
+
+def curve(chances: np.ndarray, right: np.ndarray) -> Curve:
+    """How often pixels of about equal P(right) are right.
+
+    It is smoothed to grow with P(right) (isotonic regression), so that there is one threshold for
+    every precision.
 
     Args:
-        chances: (P,) of one class.
+        chances: (P,) of one class, at least one pixel.
         right: (P,) booleans.
-        target: precision, in (0, 1].
     """
-    if not len(chances):
-        return np.inf
     # Groups of about equal size, none empty, with equal chances always in the same one.
     edges = np.unique(np.quantile(chances, np.linspace(0, 1, GROUPS + 1), method="lower"))
     groups = np.searchsorted(edges, chances, side="right") - 1
     counts = np.bincount(groups)
     smooth = isotonic_regression(np.bincount(groups, weights=right) / counts, weights=counts).x
-    enough = np.nonzero(smooth >= target)[0]
-    return float(edges[enough[0]]) if len(enough) else np.inf
+    return Curve(edges, smooth, counts)
+
+
+def threshold(found: Curve, target: float) -> float:
+    """The lowest P(right) from which on pixels are right as often as wished; infinite if none.
+
+    As often counts for the pixels near the threshold, not for all above it: else a sea of easy
+    background would pay for wrong pixels at its shore.
+
+    Args:
+        found: of one class.
+        target: precision, in (0, 1].
+    """
+    enough = np.nonzero(found.right >= target)[0]
+    return float(found.chances[enough[0]]) if len(enough) else np.inf
 
 
 def logit(values: np.ndarray) -> np.ndarray:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
 from tfadvseg.inference.summary import Row
 from tfadvseg.metrics import SCORES
+from tfadvseg.ranking.ranking import Ranking
 
 HEADINGS = {"miou": "MIOU", "dice": "Dice"}
 COUNTS = ("measured", "missed", "invented")
 MOST_ROWS = 40
+MOST_RANKED = 10
 
 
 def print_scores(console: Console, result: dict[str, Any]) -> None:
@@ -83,6 +86,26 @@ def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:
         table.add_row(row.file, *cells)
     if len(rows) > MOST_ROWS:
         table.add_row(f"... and {len(rows) - MOST_ROWS} more")
+    return table
+
+
+def ranking_table(ranking: Ranking) -> Table:
+    """The first images to label."""
+    table = Table(title=f"{len(ranking.cases)} images, the first to label")
+    for heading in ("rank", "case", "patient", "patient rank", "slice"):
+        table.add_column(heading, justify="left" if heading in ("case", "patient") else "right")
+    for heading in ("benefit", "novelty", "predicted Dice"):
+        table.add_column(heading, justify="right")
+    for one in ranking.cases[:MOST_RANKED]:
+        places = (one.patient_rank, f"{one.slice_number} of {one.slices}")
+        values = (one.benefit, one.novelty, one.mean_dice)
+        table.add_row(
+            str(one.rank),
+            markup.escape(one.case.name),
+            markup.escape(one.case.patient),
+            *map(str, places),
+            *map(_number, values),
+        )
     return table
 
 

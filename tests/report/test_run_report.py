@@ -10,7 +10,7 @@ from tfadvseg.data.folders.split import Split
 from tfadvseg.errors import InputError
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.training import _finish
+from tfadvseg.training import finish
 
 
 def test_what_fit_writes_at_its_end(judged, read_page):
@@ -46,7 +46,7 @@ def test_a_run_without_a_case_to_judge_it(judged, tmp_path, read_page):
     shutil.copytree(judged[0], run)
     for name in ("metrics.json", "report.html"):
         (run / name).unlink()
-    assert _finish(RunFolder(run), Split((), (), (), ()), Console(quiet=True)) is None
+    assert finish(RunFolder(run), Split((), (), (), ()), Console(quiet=True)) is None
     page = read_page(run / "report.html")
     assert "There are no scores" in page.text and page.headings[0] == "Training"
 

@@ -35,6 +35,7 @@ class Slice:
         mask: (H, W) class indices, 0 where the ignore label is.
         pixel_mm: height and width of the pixels; None where unknown.
         window: the part of it that pictures show.
+        side: the longer side of the pictures, in pixels.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Slice:
     mask: np.ndarray
     pixel_mm: tuple[float, float] | None
     window: tuple[slice, slice] = (slice(None), slice(None))
+    side: int = SIDE
 
     def around(self, masks: Sequence[np.ndarray]) -> Slice:
         """The same slice, whose pictures show the label and other masks with a margin."""
@@ -63,7 +65,7 @@ class Slice:
         return pictures.data_uri(pictures.heat(self._scaled(values)))
 
     def _scaled(self, plane: np.ndarray, *, nearest: bool = False) -> np.ndarray:
-        return pictures.scaled(plane[self.window], SIDE, self.pixel_mm, nearest=nearest)
+        return pictures.scaled(plane[self.window], self.side, self.pixel_mm, nearest=nearest)
 
 
 @dataclass(frozen=True)
