@@ -5,7 +5,8 @@ Usage: python benchmarks/rank_acdc.py --data ACDC --work DIR [--results DIR] [--
 For each seed: recipe strong with 3 labelled patients; the run ranks the other training patients;
 then the same training from scratch with 2 patients more: the first two by `patient_rank`, and, as
 often as --draws says, two at random. What is done in --work is not done again.
-Prints the Dice of each on the test patients, and what ranking wins over chance.
+Prints the Dice of each on the test patients, what ranking wins over chance, and, as the labels are
+only hidden, how the benefit of the ranked patients goes with how wrong the model is about them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from scipy.stats import spearmanr
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, MORE = 3, 2  # patients that are labelled, and that are added
@@ -65,23 +68,49 @@ class Bench:
         print(f"{name}: test Dice {dice(run):.4f}", flush=True)
         return run
 
-    def rank(self, seed: int) -> list[str]:
-        """The patients that are not labelled, in the order of their ranks."""
+    def rank(self, seed: int) -> list[dict[str, Any]]:
+        """The patients that are not labelled by rank, with benefit and true error (1 - Dice)."""
         run, table = self.work / f"base_{seed}", self.work / f"ranked_{seed}.csv"
         if not table.is_file():
             pool = self.work / f"pool_{seed}.csv"
-            _write(pool, ["image", "patient"], self._unlabelled(run))
+            _write(pool, ["image", "patient"], self._unlabelled(run, "images"))
             self.command("rank", run, pool, "--out", table)
+        errors = self._errors(run, seed)
         with table.open(newline="", encoding="utf-8") as stream:
-            places = {row["patient"]: int(row["patient_rank"]) for row in csv.DictReader(stream)}
-        return sorted(places, key=lambda patient: places[patient])
+            rows = {int(row["patient_rank"]): row for row in csv.DictReader(stream)}
+        return [
+            {
+                "seed": seed,
+                "patient_rank": place,
+                "patient": row["patient"],
+                "benefit": float(row["patient_benefit"]),
+                "error": round(errors[row["patient"]], 4),
+            }
+            for place, row in sorted(rows.items())
+        ]
 
-    def _unlabelled(self, run: Path) -> list[list[Any]]:
-        """Images without label to the run: of training patients, none that validates or tests."""
+    def _errors(self, run: Path, seed: int) -> dict[str, float]:
+        """1 - Dice, the mean over the classes, of the patients whose labels are hidden."""
+        hidden, truth = self.work / f"hidden_{seed}.csv", self.work / f"truth_{seed}.json"
+        if not truth.is_file():
+            _write(hidden, ["image", "mask", "patient"], self._unlabelled(run, "images", "masks"))
+            self.command("evaluate", run, "--data", hidden, "--json", truth)
+        patients = json.loads(truth.read_text(encoding="utf-8"))["per_patient"]
+        classes = {own["patient"]: list(own["per_class"].values())[1:] for own in patients}
+        return {
+            patient: 1 - statistics.mean(scores["dice"] or 0.0 for scores in own)
+            for patient, own in classes.items()
+        }
+
+    def _unlabelled(self, run: Path, *folders: str) -> list[list[Any]]:
+        """Files of images without label to the run, and their patients, who train and no more."""
         names = set(json.loads((run / "split.json").read_text(encoding="utf-8"))["unlabelled"])
         with (self.data / "cases.csv").open(newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.DictReader(stream) if Path(row["file"]).stem in names]
-        return [[(self.data / "images" / row["file"]).resolve(), row["patient"]] for row in rows]
+        return [
+            [*((self.data / folder / row["file"]).resolve() for folder in folders), row["patient"]]
+            for row in rows
+        ]
 
     def grow(self, job: tuple[int, str, list[str]]) -> dict[str, Any]:
         """A run with patients added, as a row of the results."""
@@ -117,9 +146,15 @@ def main() -> None:
             for seed, run in zip(seeds, bases, strict=True)
         ]
         ranked = dict(zip(seeds, threads.map(bench.rank, seeds), strict=True))
-        rows += threads.map(bench.grow, _jobs(ranked, arguments.draws))
+        orders = {seed: [row["patient"] for row in own] for seed, own in ranked.items()}
+        rows += threads.map(bench.grow, _jobs(orders, arguments.draws))
     arguments.results.mkdir(parents=True, exist_ok=True)
-    _write(arguments.results / "acdc.csv", list(rows[0]), [list(row.values()) for row in rows])
+    errors = [row for own in ranked.values() for row in own]
+    for name, table in (("acdc.csv", rows), ("errors.csv", errors)):
+        _write(arguments.results / name, list(table[0]), [list(row.values()) for row in table])
+    for seed, own in ranked.items():
+        found = spearmanr([row["benefit"] for row in own], [row["error"] for row in own])
+        print(f"seed {seed}: Spearman of benefit and error of {len(own)} patients {found[0]:.3f}")
     print(summary(rows))
 
 

@@ -28,9 +28,9 @@ def test_measures_of_two_classes_and_three_pixels():
     teacher = slice_of((0.25, 0.75, 0), (0, 0.5, 0.5000001), (0.5, 0.25, 0.25))
     student = slice_of((0.25, 0.25, 0.5), (0, 0.5, 0.5), (0.5, 0.25, 0.25))
     seen = measure(teacher, np.array([[[0.9, 0.5, 0.8]]], np.float32), student)
-    coin = 0.25 * 2 + 0.75 * np.log2(4 / 3)  # the entropy of one that falls on a side in 1 of 4
+    coin = 0.1 * np.log2(10) + 0.9 * np.log2(10 / 9)  # the entropy of one that falls in 1 of 10
     # class 1: chances 0.9, 0.5, 0.1, predicted 1, 0, 0; class 2: 0, 0.5, 0.1, predicted 0, 1, 0
-    amounts = [[0.1 + 0.5 + 0.1, 0.5 + 0.1], [0.5, 0.5], [coin + 1 + coin, 1 + coin]]
+    amounts = [[0.1 + 0.5 + 0.1, 0.5 + 0.1], [0.5, 0.5], [coin + 1 + coin, 0 + 1 + coin]]
     both = [0.75 + 0.25 + 2 * 0.5 + 2 * 0.25, 0 + 0.5 + 2 * 0.5 + 2 * 0.25]
     sizes = [[1 + 1.5, 1 + 0.6], both]
     np.testing.assert_allclose(seen.amounts[0], amounts, atol=1e-5)

@@ -4,7 +4,7 @@ Three ingredients, each an amount of pixels i of a foreground class f:
 
     error         sum_i |y_if - pi_if|   over  sum_i (y_if + pi_if)
     disagreement  sum_i |t_if - s_if|    over  sum_i (t_if + s_if)
-    entropy       sum_i h(t_if)          over  sum_i (y_if + pi_if)
+    entropy       sum_i h(pi_if)         over  sum_i (y_if + pi_if)
 
 - t and s are the probabilities of the teacher (S with averaged weights, which predicts) and of the
   student (S), y is 1 where f is predicted, h the entropy of a coin in bits.
@@ -15,7 +15,8 @@ So `error` is the expected number of pixels that wrongly are, or wrongly are not
 expected error reduction (Roy and McCallum 2001), if a label put all of them right. Amount over size
 is 1 - predicted Dice (`inference.quality`) for `error`, and for `disagreement` 1 - soft Dice of two
 members of a committee (query by committee, Seung et al. 1992), the smaller of two probabilities
-being what they share. `entropy` is uncertainty sampling (Lewis and Gale 1994).
+being what they share. `entropy` is uncertainty sampling (Lewis and Gale 1994), of calibrated
+probabilities, or a haze of small ones over the background would outweigh what is undecided.
 
 Shapes:
     teacher, student: (N, h, w, C), probabilities.
@@ -82,7 +83,7 @@ def measure(teacher: np.ndarray, right: np.ndarray, student: np.ndarray | None) 
     predicted = np.eye(teacher.shape[-1], dtype=np.float32)[teacher.argmax(axis=-1)]
     chances = class_chances(teacher, right)
     wrong, size = _pixels(np.abs(predicted - chances)), _pixels(predicted + chances)
-    undecided = _pixels((entr(teacher) + entr(1 - teacher)) / np.log(2))
+    undecided = _pixels((entr(chances) + entr(1 - chances)) / np.log(2))
     if student is None:
         disputed = both = np.zeros_like(wrong)
     else:

@@ -33,12 +33,10 @@ class Pool:
         """In words how many cases are left out, and why."""
         lines = []
         if self.with_mask:
-            lines.append(f"{self.with_mask} images are left out: they are labelled.")
+            lines.append(f"Images left out as they are labelled: {self.with_mask}")
         if self.held_out:
-            lines.append(
-                f"{self.held_out} images are left out: they are of validation or test patients, "
-                "on whom no model may train."
-            )
+            why = "their patients validate or test the run, and may not train"
+            lines.append(f"Images left out as {why}: {self.held_out}")
         return lines
 
 
@@ -79,8 +77,8 @@ def _labelled(folder: RunFolder) -> tuple[Case, ...]:
     lost = [name for name in names if name not in cases]
     if lost:
         warnings.warn(
-            f"{len(lost)} of the {len(names)} images that the run was trained on are not in "
-            f"{root} (seen from {Path.cwd()}): that an image is like one of them is not seen",
+            f"of the {len(names)} images that the run was trained on, {len(lost)} are not in "
+            f"{root} (seen from {Path.cwd()}): that an image is like one of these is not noticed",
             DataWarning,
             stacklevel=3,
         )
