@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 
 from tfadvseg import calibration
-from tfadvseg.calibration import Judged
+from tfadvseg.calibration import Judged, Sampler
 
 TRUE = np.array([[0.0, 0.5, 0.3], [-1.0, 0.8, 0.0], [1.0, 0.2, 1.0]])
 
@@ -63,8 +63,29 @@ def test_the_threshold_asks_the_pixels_near_it():
     right[100:150] = right[200:] = True
     assert right[chances > 0.5].mean() > 0.9
     mixed = np.random.default_rng(0).permutation(1000)
-    assert calibration.threshold(chances, right, 0.8) == 0.95
-    assert calibration.threshold(chances[mixed], right[mixed], 0.8) == 0.95
-    assert calibration.threshold(chances, right, 0.4) == 0.55
-    assert calibration.threshold(chances, ~right, 0.99) == np.inf
-    assert calibration.threshold(chances[:0], right[:0], 0.5) == np.inf
+    found = calibration.curve(chances, right)
+    np.testing.assert_array_equal(found.chances, [0.1, 0.55, 0.95])
+    np.testing.assert_array_equal(found.right, [0, 0.5, 1])
+    np.testing.assert_array_equal(found.counts, [100, 100, 800])
+    assert calibration.threshold(found, 0.8) == 0.95
+    assert calibration.threshold(calibration.curve(chances[mixed], right[mixed]), 0.8) == 0.95
+    assert calibration.threshold(found, 0.4) == 0.55
+    assert calibration.threshold(calibration.curve(chances, ~right), 0.99) == np.inf
+
+
+def test_a_sample_is_uniform_however_the_pixels_come(monkeypatch):
+    """Of a class, 40 of 400 pixels stay, as many of the first part as of the others."""
+    monkeypatch.setattr(calibration, "PIXELS", 40)
+    sampler = Sampler(3, seed=1)
+    for group in range(4):
+        classes = np.repeat([0, 1], [100, 5])
+        known = np.full((105, 3), float(group))
+        sampler.add(Judged(classes, known, np.full(105, group < 2)), group)
+    found = sampler.sample()
+    np.testing.assert_array_equal(np.bincount(found.classes, minlength=3), [40, 20, 0])
+    background = found.classes == 0
+    assert np.bincount(found.evidence[background, 0].astype(int), minlength=4).min() >= 5
+    np.testing.assert_array_equal(found.right, found.evidence[:, 0] < 2)
+    left = sampler.sample(without=(0, 3))
+    assert set(left.evidence[:, 0]) == {1, 2}
+    assert len(sampler.sample(without=range(4)).right) == 0

@@ -23,7 +23,8 @@ from tfadvseg.evaluation import score_cases
 from tfadvseg.windows import PRESETS, limits
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*/*.md")])
+PATTERNS = ("*.md", "docs/*.md", "deploy/*/*.md", "benchmarks/*/*.md")
+PAGES = sorted(page for pattern in PATTERNS for page in ROOT.glob(pattern))
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 

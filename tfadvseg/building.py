@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
@@ -17,21 +17,45 @@ from tfadvseg.models import (
     UNet,
 )
 
+Trainer = TypeVar("Trainer", bound=AdversarialSegmenter)
+
 DECAY_POWER = 0.9  # of both learning rates, as in AdvSemiSeg
 SEGMENTERS = {"unet": UNet, "attention_unet": AttentionUNet}
 
 
 def build_model(config: Config) -> AdversarialSegmenter:
-    """Builds and compiles the networks of a resolved configuration.
+    """Builds and compiles what the recipe of a resolved configuration trains."""
+    config = config.by_recipe()
+    if config.recipe == "strong":
+        return build_trainer(TeacherSegmenter, config, seed=config.seed)
+    return build_trainer(
+        AdversarialSegmenter,
+        config,
+        adversarial=config.recipe != "supervised",
+        t_semi=config.t_semi,
+        discriminator_fakes=config.discriminator_fakes,
+    )
 
-    The initial weights depend on the seed; those of S are the same for every recipe.
+
+def build_trainer(
+    trainer: type[Trainer], config: Config, *, adversarial: bool = True, **settings: Any
+) -> Trainer:
+    """Builds and compiles the networks of a resolved configuration for a trainer.
+
+    The initial weights depend on the seed; those of S are the same for every trainer.
+
+    Args:
+        trainer: `AdversarialSegmenter` or a subclass.
+        config: resolved.
+        adversarial: whether there is a D.
+        **settings: arguments of the trainer beyond those that all trainers take.
     """
     keras.utils.set_random_seed(config.seed)
     config, steps = config.by_recipe(), config.total_steps(0)
     with arithmetic(config):
         segmenter = _segmenter(config)
-        discriminator = None if config.recipe == "supervised" else _discriminator(config)
-    settings: dict[str, Any] = {
+        discriminator: Any = _discriminator(config) if adversarial else None
+    settings |= {
         "lambda_adv": config.lambda_adv,
         "lambda_adv_unlabelled": config.lambda_adv_unlabelled,
         "lambda_semi": config.lambda_semi,
@@ -39,11 +63,6 @@ def build_model(config: Config) -> AdversarialSegmenter:
         "ignore_label": config.ignored(),
         "averaging": config.averaging,
     }
-    if config.recipe == "strong":
-        settings |= {"seed": config.seed}
-    else:
-        settings |= {"t_semi": config.t_semi, "discriminator_fakes": config.discriminator_fakes}
-    trainer: Any = TeacherSegmenter if config.recipe == "strong" else AdversarialSegmenter
     model = trainer(segmenter, discriminator, **settings)
     model.compile(
         keras.optimizers.AdamW(_decay(config.learning_rate, steps), config.weight_decay),
@@ -79,7 +98,7 @@ def _segmenter(config: Config) -> keras.Model:
 def _discriminator(config: Config) -> Discriminator:
     return Discriminator(
         len(config.classes or ()),
-        filters=config.discriminator_filters,
+        filters=config.discriminator_filters or (),
         strides=config.discriminator_strides,
         name="discriminator",
     )

@@ -14,6 +14,7 @@ Shapes:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,10 +53,60 @@ def judged(
     counted = masks != ignore_label
     probabilities, labels = probabilities[counted], masks[counted]
     classes = probabilities.argmax(axis=-1)
+    said = None if confidence is None else confidence[counted]
+    return Judged(classes, evidence(probabilities, classes, said), classes == labels)
+
+
+def evidence(
+    probabilities: np.ndarray, classes: np.ndarray, confidence: np.ndarray | None
+) -> np.ndarray:
+    """What is known of pixels, (P, 3): 1, logit of S's probability, logit of D's confidence.
+
+    Args:
+        probabilities: (P, C).
+        classes: (P,) predicted class.
+        confidence: (P,); None without a discriminator.
+    """
     own = np.take_along_axis(probabilities, classes[:, None], axis=-1)[:, 0]
-    said = np.full(len(own), 0.5) if confidence is None else confidence[counted]
-    evidence = np.stack([np.ones(len(own)), logit(own), logit(said)], axis=-1)
-    return Judged(classes, evidence, classes == labels)
+    said = np.zeros(len(own)) if confidence is None else logit(confidence)
+    return np.stack([np.ones(len(own)), logit(own), said], axis=-1)
+
+
+class Sampler:
+    """Keeps a uniform sample of the pixels of each predicted class, of pixels that come in parts.
+
+    Each pixel draws a random number; of a class, the `PIXELS` with the smallest are kept.
+
+    Args:
+        num_classes: C.
+        seed: of the random numbers.
+    """
+
+    def __init__(self, num_classes: int, seed: int):
+        self._random = np.random.default_rng(seed)
+        empty = [np.zeros(0), np.zeros((0, 3)), np.zeros(0, bool), np.zeros(0, np.intp)]
+        self._kept = [empty] * num_classes  # drawn number, evidence, right, group
+
+    def add(self, pixels: Judged, group: int) -> None:
+        """Adds pixels of a group, such as a patient."""
+        drawn = self._random.random(len(pixels.right))
+        for index, kept in enumerate(self._kept):
+            own = pixels.classes == index
+            groups = np.full(np.count_nonzero(own), group)
+            new = (drawn[own], pixels.evidence[own], pixels.right[own], groups)
+            joined = [np.concatenate(pair) for pair in zip(kept, new, strict=True)]
+            if len(joined[0]) > PIXELS:
+                smallest = np.argpartition(joined[0], PIXELS)[:PIXELS]
+                joined = [column[smallest] for column in joined]
+            self._kept[index] = joined
+
+    def sample(self, without: Collection[int] = ()) -> Judged:
+        """What was kept, without some groups."""
+        parts = []
+        for index, (_, evidence, right, groups) in enumerate(self._kept):
+            used = ~np.isin(groups, list(without))
+            parts.append((np.full(used.sum(), index), evidence[used], right[used]))
+        return Judged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def fit(pixels: Judged, num_classes: int) -> np.ndarray:
@@ -68,30 +119,59 @@ def fit(pixels: Judged, num_classes: int) -> np.ndarray:
 
 def probability_right(coefficients: np.ndarray, pixels: Judged) -> np.ndarray:
     """P(right) of pixels, (P,)."""
-    return expit(np.sum(coefficients[pixels.classes] * pixels.evidence, axis=-1))
+    return chances(coefficients, pixels.classes, pixels.evidence)
 
 
-def threshold(chances: np.ndarray, right: np.ndarray, target: float) -> float:
-    """The lowest P(right) from which on pixels are right as often as wished; infinite if none.
+def chances(coefficients: np.ndarray, classes: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """P(right) of pixels, (P,), from their classes (P,) and what is known of them (P, 3)."""
+    return expit(np.einsum("pe,pe->p", coefficients[classes], evidence))
 
-    As often counts for the pixels near the threshold, not for all above it: else a sea of easy
-    background would pay for wrong pixels at its shore. How often pixels of equal P(right) are right
-    is smoothed to grow with P(right) (isotonic regression), so that there is one threshold.
+
+@dataclass(frozen=True)
+class Curve:
+    """How often the pixels of a class are right, from the least P(right) to the greatest.
+
+    Attributes:
+        chances: (G,) the lowest P(right) of each group of pixels.
+        right: (G,) the right share of the group, smoothed to grow with P(right).
+        counts: (G,) its pixels.
+    """
+
+    chances: np.ndarray
+    right: np.ndarray
+    counts: np.ndarray
+
+
+def curve(chances: np.ndarray, right: np.ndarray) -> Curve:
+    """How often pixels of about equal P(right) are right.
+
+    It is smoothed to grow with P(right) (isotonic regression), so that there is one threshold for
+    every precision.
 
     Args:
-        chances: (P,) of one class.
+        chances: (P,) of one class, at least one pixel.
         right: (P,) booleans.
-        target: precision, in (0, 1].
     """
-    if not len(chances):
-        return np.inf
     # Groups of about equal size, none empty, with equal chances always in the same one.
     edges = np.unique(np.quantile(chances, np.linspace(0, 1, GROUPS + 1), method="lower"))
     groups = np.searchsorted(edges, chances, side="right") - 1
     counts = np.bincount(groups)
     smooth = isotonic_regression(np.bincount(groups, weights=right) / counts, weights=counts).x
-    enough = np.nonzero(smooth >= target)[0]
-    return float(edges[enough[0]]) if len(enough) else np.inf
+    return Curve(edges, smooth, counts)
+
+
+def threshold(found: Curve, target: float) -> float:
+    """The lowest P(right) from which on pixels are right as often as wished; infinite if none.
+
+    As often counts for the pixels near the threshold, not for all above it: else a sea of easy
+    background would pay for wrong pixels at its shore.
+
+    Args:
+        found: of one class.
+        target: precision, in (0, 1].
+    """
+    enough = np.nonzero(found.right >= target)[0]
+    return float(found.chances[enough[0]]) if len(enough) else np.inf
 
 
 def logit(values: np.ndarray) -> np.ndarray:

@@ -27,7 +27,12 @@ USE_UNLABELLED = ("paper", "strong")
 # What a setting that is not given becomes.
 BY_RECIPE: dict[str, dict[str, Any]] = {
     "strong": {"lambda_semi": 1.0, "t_semi": "auto", "warmup": 0.1},
-    "paper": {"lambda_semi": 0.1, "t_semi": 0.2, "warmup": 0.3},
+    "paper": {
+        "lambda_semi": 0.1,
+        "t_semi": 0.2,
+        "warmup": 0.3,
+        "discriminator_filters": (64, 128, 256, 512, 512),
+    },
 }
 MODELS = ("unet", "attention_unet")
 NORMS = ("batch", "instance", "group")
@@ -127,8 +132,12 @@ class Config:
     upsampling: str = _setting(
         "transposed", "up-sampling in the segmenter", choices=("transposed", "bilinear")
     )
-    discriminator_filters: tuple[int, ...] = _setting(
-        (64, 128, 256, 512, 512), "filters of the discriminator; one layer with 1 follows", 1, 4096
+    discriminator_filters: tuple[int, ...] | None = _setting(
+        None,
+        "filters of the discriminator; one layer with 1 follows; none: the paper's, with recipe "
+        "strong as many as suit the smallest class",
+        1,
+        4096,
     )
     discriminator_strides: int | tuple[int, ...] = _setting(
         2, "stride of all its layers, or of each, the last one included", 1, 4
@@ -150,6 +159,9 @@ class Config:
         "the validation patients, for every class; none: 0.2, strong auto",
         0,
         1,
+    )
+    exclude_outliers: bool = _setting(
+        False, "leave unlabelled patients out who are unlike the labelled ones"
     )
     discriminator_fakes: str = _setting(
         "labelled",
@@ -212,12 +224,7 @@ class Config:
                 "crop and spacing_mm: expected one of them, received both; with spacing_mm the "
                 "networks see image_size pixels of that size"
             )
-        strides, layers = self.discriminator_strides, len(self.discriminator_filters) + 1
-        if isinstance(strides, tuple) and len(strides) != layers:
-            raise InputError(
-                f"discriminator_strides: expected one number or {layers} (a layer each, the last "
-                f"included), received {len(strides)}"
-            )
+        self._check_discriminator()
         if isinstance(self.t_semi, str) and self.t_semi != "auto":
             raise InputError(f"t_semi: expected a number or auto, received {self.t_semi!r}")
         if self.recipe == "strong":
@@ -229,6 +236,23 @@ class Config:
             )
         if self.classes is not None and not 2 <= len(self.classes) <= 255:
             raise InputError(f"classes: expected 2 to 255 names, received {len(self.classes)}")
+
+    def _check_discriminator(self) -> None:
+        """Refuses strides that do not belong to the filters."""
+        strides, filters = self.discriminator_strides, self.discriminator_filters
+        if filters is None and self.recipe == "strong":
+            if strides != 2:
+                raise InputError(
+                    f"discriminator_strides: recipe strong chooses filters and strides together, "
+                    f"received {strides} alone; give discriminator_filters too, or drop it"
+                )
+            return
+        layers = len(filters or BY_RECIPE["paper"]["discriminator_filters"]) + 1
+        if isinstance(strides, tuple) and len(strides) != layers:
+            raise InputError(
+                f"discriminator_strides: expected one number or {layers} (a layer each, the last "
+                f"included), received {len(strides)}"
+            )
 
     def _check_strong(self) -> None:
         """Refuses what recipe strong decides itself."""

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from tfadvseg import metrics
+from tfadvseg.calibrating import calibrate
 from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import InputError
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
+from tfadvseg.inference.quality import Calibration
 from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
+from tfadvseg.self_assessment import SelfAssessment
 from tfadvseg.surface import DISTANCES, surface_distances, surface_summary
 
 
@@ -27,6 +30,7 @@ def score_cases(
     progress: Progress = silent,
     *,
     surfaces: bool = True,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """Scores predictions against the masks of cases.
 
@@ -36,19 +40,26 @@ def score_cases(
         split: its name, for the result.
         progress: wraps the cases to show how far it has come.
         surfaces: also measure the distances between surfaces, which takes its time.
+        calibration: also compare what the model says of its predictions with the truth.
 
     Returns:
         The content of `metrics.json`: scores pooled over all voxels (`pooled`), their mean over
-        the cases (`mean_over_cases`), distances between surfaces (`surface`), and the scores and
-        distances of every case and of every patient. See docs/metrics.md.
+        the cases (`mean_over_cases`), distances between surfaces (`surface`), how well the model
+        knows how good it is (`calibration`, `quality`), and the scores and distances of every case
+        and of every patient. See docs/metrics.md.
     """
     config = predictor.config
     names, ignored = config.classes or (), config.ignored()
     confusions: dict[str, np.ndarray] = {}  # by patient
     per_case: list[dict[str, Any]] = []
+    assessment = SelfAssessment(predictor, calibration) if calibration else None
     for case in progress(cases, len(cases)):
-        image = read_image(case.image)
-        predicted, truth = predictor.segment(image), read_mask(_mask_of(case)).voxels
+        image, truth = read_image(case.image), read_mask(case.truth).voxels
+        told: dict[str, Any] = {}
+        if assessment is None:
+            predicted = predictor.segment(image)
+        else:
+            predicted, told = assessment.segment(image, truth, case.patient)
         confusion = metrics.confusion_matrix(truth, predicted, len(names), ignored)
         confusions[case.patient] = confusions.get(case.patient, 0) + confusion
         scores = metrics.class_scores(confusion)
@@ -58,7 +69,8 @@ def score_cases(
             distances = surface_distances(*both, len(names), ignored, cut.spacing_mm)
             scores = [one | other for one, other in zip(scores, distances, strict=True)]
         per_class = dict(zip(names, scores, strict=True))
-        per_case.append({"case": case.name, "patient": case.patient, "per_class": per_class})
+        row = {"case": case.name, "patient": case.patient, "per_class": per_class, **told}
+        per_case.append(row)
     every = [case["per_class"] for case in per_case]
     total = sum(confusions.values(), np.zeros((len(names), len(names)), np.int64))
     means = [metrics.macro(scores[name] for scores in every) for name in names]
@@ -68,6 +80,7 @@ def score_cases(
         "pooled": metrics.summary(metrics.class_scores(total), names),
         "mean_over_cases": metrics.summary(means, names),
         **({"surface": surface_summary(every, names)} if surfaces else {}),
+        **(assessment.to_json(per_case) if assessment else {}),
         "per_case": per_case,
         "per_patient": _per_patient(confusions, per_case, names),
     }
@@ -82,6 +95,8 @@ def evaluate(
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Evaluates a run on one of its splits, or on another data folder.
+
+    On the validation split, a best model without `calibration.json` gets it.
 
     Args:
         run: the run folder.
@@ -99,11 +114,16 @@ def evaluate(
     predictor = Predictor.load(run, checkpoint)
     root = data or Path(str(config.data))
     if data is not None and split is None:
-        every = list(_labelled(folder, root).values())
-        check_cases(every, config)
-        return score_cases(predictor, every, "all", progress)
-    split = split or ("test" if folder.read_json("split.json")["test"] else "val")
-    return score_cases(predictor, cases_of_split(folder, root, split), split, progress)
+        cases, split = list(_labelled(folder, root).values()), "all"
+        check_cases(cases, config)
+    else:
+        split = split or ("test" if folder.read_json("split.json")["test"] else "val")
+        cases = cases_of_split(folder, root, split)
+    calibration = Calibration.find(run, checkpoint)
+    if split == "val" and checkpoint == "best" and calibration is None:
+        calibration = calibrate(predictor, cases, progress)
+        calibration.write(run)
+    return score_cases(predictor, cases, split, progress, calibration=calibration)
 
 
 def cases_of_split(folder: RunFolder, root: Path, split: str) -> list[Case]:
@@ -151,9 +171,3 @@ def _per_patient(
             scores |= {d: metrics.mean([case[name][d] for case in own]) for d in measured}
         rows.append({"patient": patient, "cases": len(own), "per_class": per_class})
     return rows
-
-
-def _mask_of(case: Case) -> Path:
-    if case.mask is None:
-        raise InputError(f"{case.image}: expected a mask to compare with, it has none")
-    return case.mask

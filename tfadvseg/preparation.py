@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tfadvseg.config import USE_UNLABELLED, Config
 from tfadvseg.data.checks.facts import CaseFacts, inspect_all
@@ -13,7 +18,9 @@ from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, 
 from tfadvseg.data.checks.oddities import find_warnings
 from tfadvseg.data.folders.cases import Case, read_data_folder, read_unlabelled_folder
 from tfadvseg.data.folders.split import Split, split_cases
+from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import DataWarning, InputError
+from tfadvseg.models.discriminator import layers_for
 from tfadvseg.progress import Progress, silent
 
 
@@ -48,10 +55,11 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
             "give --unlabelled DIR, or hide labels with --set labelled_fraction=0.5"
         )
     if config.recipe == "strong" and not split.val:
+        several = len({case.patient for case in folder.cases if case.mask}) > 1
+        mend = "set val_patients to 1 or more" if several else "label a second patient"
         raise InputError(
             "recipe strong: its thresholds are found on labelled patients that S does not train "
-            "on, and there is no validation patient; set val_patients to 1 or more, or take "
-            "--recipe paper"
+            f"on, and there is no validation patient; {mend}, or take --recipe paper"
         )
     config = config.by_recipe().replace(
         classes=config.classes or folder.classes,
@@ -61,6 +69,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     config = config.replace(ignore_label=config.ignored())
     facts, labelled = _check(split, config, progress), set(split.labelled)
     config = config.replace(
+        **_discriminator(facts, config),
         classes=class_names(facts, config.classes, config.ignored()),
         channels=facts[0].channels,
         steps=config.total_steps(sum(f.size[0] for f in facts if f.case in labelled)),
@@ -69,13 +78,38 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     return config, split
 
 
-def check_cases(cases: Sequence[Case], config: Config) -> None:
+def smallest_extent(facts: Sequence[CaseFacts], config: Config) -> float:
+    """Diameter of the smallest class, in pixels of the networks.
+
+    That of a circle with the class's average area in the slices of a case that show it; the median
+    over the cases. Where nothing is shown, the side of the images.
+
+    Args:
+        facts: of cases with masks.
+        config: how the networks see the images.
+    """
+    preprocessing, extents = Preprocessing.from_config(config), defaultdict(list)
+    for fact in facts:
+        steps = preprocessing.steps(fact.size[1:], (fact.spacing_mm or (1, 1, 1))[1:]).numpy()
+        for index, area in fact.areas.items():
+            if index not in (0, config.ignored()):
+                extents[index].append(math.sqrt(4 / math.pi * area / float(steps.prod())))
+    medians = (float(np.median(values)) for values in extents.values())
+    return min(medians, default=float(min(config.size())))
+
+
+def check_cases(cases: Sequence[Case], config: Config, progress: Progress = silent) -> None:
     """Checks files against a resolved configuration: readable, of one grid, classes, channels.
+
+    Args:
+        cases: with or without masks.
+        config: resolved, as that of a run is.
+        progress: wraps the cases to show how far reading has come.
 
     Raises:
         InputError: naming the files that do not fit.
     """
-    facts, broken = inspect_all(cases, silent, config.slice_axis)
+    facts, broken = inspect_all(cases, progress, config.slice_axis)
     errors = find_errors(
         {"test": facts},
         classes=config.classes,
@@ -83,6 +117,15 @@ def check_cases(cases: Sequence[Case], config: Config) -> None:
         channels=config.channels,
     )
     _refuse((*unusable(broken), *errors, *_without_spacing(facts, config)))
+
+
+def _discriminator(facts: Sequence[CaseFacts], config: Config) -> dict[str, Any]:
+    """The layers of recipe strong's D, where they are not given."""
+    if config.discriminator_filters is not None:
+        return {}
+    extent = smallest_extent([fact for fact in facts if fact.labels], config)
+    filters, strides = layers_for(extent, config.base_filters)
+    return {"discriminator_filters": filters, "discriminator_strides": strides}
 
 
 def _check(split: Split, config: Config, progress: Progress) -> list[CaseFacts]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from tfadvseg.inference.files import Row
+from tfadvseg.inference.summary import Row
 from tfadvseg.metrics import SCORES
+from tfadvseg.ranking.ranking import Ranking
 
 HEADINGS = {"miou": "MIOU", "dice": "Dice"}
 COUNTS = ("measured", "missed", "invented")
 MOST_ROWS = 40
+MOST_RANKED = 10
 
 
 def print_scores(console: Console, result: dict[str, Any]) -> None:
@@ -22,6 +25,8 @@ def print_scores(console: Console, result: dict[str, Any]) -> None:
     distances = surface_table(result)
     if distances is not None:
         console.print(distances)
+    if "quality" in result:
+        console.print(self_assessment(result))
 
 
 def score_table(result: dict[str, Any]) -> Table:
@@ -55,18 +60,52 @@ def surface_table(result: dict[str, Any]) -> Table | None:
     return table
 
 
+def self_assessment(result: dict[str, Any]) -> str:
+    """How well the model knows how good it is, in a sentence."""
+    before, after = (result["calibration"][name]["foreground"] for name in ("before", "after"))
+    quality = result["quality"]
+    return (
+        f"Calibration error on foreground pixels: {_number(before['ece'])}, calibrated "
+        f"{_number(after['ece'])}. Predicted and true Dice of {quality['cases']} cases: Pearson "
+        f"{_number(quality['pearson'])}, Spearman {_number(quality['spearman'])}, mean error "
+        f"{_number(quality['mean_absolute_error'])}."
+    )
+
+
 def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:
-    """Size, share of every foreground class and mean confidence of each predicted file."""
+    """Size and share of every foreground class of each predicted file, and what to expect of it."""
     table = Table(title=f"{len(rows)} files")
     table.add_column("file")
-    for name in ("size", *classes[1:], "confidence"):
+    asked = any(row.predicted_dice is not None for row in rows)
+    for name in ("size", *classes[1:], *(("confidence", "predicted Dice") if asked else ())):
         table.add_column(name, justify="right")
     for row in rows[:MOST_ROWS]:
-        shares = (f"{share:.2%}" for share in row.shares[1:])
-        size = "x".join(map(str, row.size))
-        table.add_row(row.name, size, *shares, _number(row.confidence))
+        cells = ["x".join(map(str, row.size)), *(f"{share:.2%}" for share in row.shares[1:])]
+        if row.predicted_dice is not None:
+            cells += [_number(row.confidence), _number(row.predicted_dice["foreground"])]
+        table.add_row(row.file, *cells)
     if len(rows) > MOST_ROWS:
         table.add_row(f"... and {len(rows) - MOST_ROWS} more")
+    return table
+
+
+def ranking_table(ranking: Ranking) -> Table:
+    """The first images to label."""
+    table = Table(title=f"{len(ranking.cases)} images, the first to label")
+    for heading in ("rank", "case", "patient", "patient rank", "slice"):
+        table.add_column(heading, justify="left" if heading in ("case", "patient") else "right")
+    for heading in ("benefit", "novelty", "predicted Dice"):
+        table.add_column(heading, justify="right")
+    for one in ranking.cases[:MOST_RANKED]:
+        places = (one.patient_rank, f"{one.slice_number} of {one.slices}")
+        values = (one.benefit, one.novelty, one.mean_dice)
+        table.add_row(
+            str(one.rank),
+            markup.escape(one.case.name),
+            markup.escape(one.case.patient),
+            *map(str, places),
+            *map(_number, values),
+        )
     return table
 
 

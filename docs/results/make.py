@@ -6,15 +6,21 @@ Usage: python docs/results/make.py
 import csv
 import json
 import statistics
+import sys
 from pathlib import Path
 
 import yaml
 
-from tfadvseg.report.sweep import read_sweep
-from tfadvseg.report.sweep_report import Analysis
-from tfadvseg.report.table import Cell, Table
-
 HERE = Path(__file__).parent
+sys.path.insert(
+    0, str(HERE.parents[1])
+)  # a script's own folder is on the path, the checkout is not
+
+from benchmarks.semi_supervised.table import section  # noqa: E402
+from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
+from tfadvseg.report.sweep import read_sweep  # noqa: E402
+from tfadvseg.report.sweep_report import Analysis  # noqa: E402
+from tfadvseg.report.table import Cell, Table  # noqa: E402
 
 INTRODUCTION = """# Results
 
@@ -59,6 +65,14 @@ slices demonstrate; they prove nothing.
         --set averaging=0
 """,
 }
+
+COMPARED = """# Semi-supervised methods compared
+
+Mean Teacher, FixMatch and recipe `strong` without its parts, beside the recipes: the same patients,
+labels, network, augmentation and schedule. What each is, what is fair about it and the commands:
+[benchmarks/semi_supervised](../benchmarks/semi_supervised/README.md). The raw files:
+`docs/results/semi_supervised/`.
+"""
 
 RUNS = """# Single runs
 
@@ -117,6 +131,10 @@ def main() -> None:
     for name, title in SWEEPS.items():
         if (HERE / "sweeps" / name).is_dir():
             parts += [title, sweep(HERE / "sweeps" / name)]
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import METHODS
+    compared = section(HERE / "semi_supervised", tuple(METHODS))
+    parts += [COMPARED, compared] if compared else []
     parts.append(RUNS)
     runs = [read_run(path.parent) for path in sorted(HERE.glob("*/metrics.json"))]
     for title, prefix in ((ACDC, "acdc"), (CHD, "chd_cta"), (BRAIN, "brain_mni")):

@@ -36,6 +36,7 @@ def workspace(tmp_path_factory, tiny_options):
 def test_evaluate_prints_a_table_and_writes_json(workspace):
     result = run(workspace, "evaluate", "r", "--split", "val", "--json", "val.json")
     assert "pulmonary" in result.stdout and "Wrote val.json" in result.stdout
+    assert "Predicted and true Dice of 3 cases: Pearson" in " ".join(result.stdout.split())
     content = json.loads((workspace / "val.json").read_text())
     assert content["split"] == "val" and content["cases"] == len(content["per_case"]) == 3
     assert set(content["pooled"]) == {"foreground", "all", "per_class"}
@@ -50,7 +51,8 @@ def test_evaluate_prints_a_table_and_writes_json(workspace):
 
 def test_predict_writes_masks_overlays_and_confidence(workspace):
     result = run(workspace, "predict", "r", "p/images", "--out", "o", "--overlay", "--confidence")
-    assert "Overlays: o/overlay" in result.stdout
+    assert "Overlays: o/overlay" in result.stdout and "predicted Dice" in result.stdout
+    assert len((workspace / "o" / "quality.csv").read_text().splitlines()) == 13
     images = sorted((workspace / "p" / "images").iterdir())
     assert len(images) == 12
     for image in images:

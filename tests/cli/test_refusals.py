@@ -163,7 +163,22 @@ def test_predict_what_is_not_there(tmp_path):
     (tmp_path / "config.yaml").write_text("recipe: supervised\n")
     call = ["predict", tmp_path, tmp_path / "none.png", "--out", tmp_path / "o"]
     refused(call, "none.png", "no such file")
-    refused([*call, "--confidence"], "supervised", "discriminator")
+
+
+def test_confidence_without_a_calibration(tmp_path):
+    (tmp_path / "config.yaml").write_text("recipe: supervised\n")
+    call = ["predict", tmp_path, tmp_path / "none.png", "--out", tmp_path / "o", "--confidence"]
+    (tmp_path / "split.json").write_text('{"val": ["a"]}')
+    refused(call, "calibration.json", f"tfadvseg evaluate {tmp_path} --split val")
+    (tmp_path / "split.json").write_text('{"val": []}')
+    refused(call, "calibration.json", "train with val_patients")
+    refused([*call, "--checkpoint", "last"], "--checkpoint last", "drop one of the two")
+    (tmp_path / "calibration.json").write_text('{"coefficients": []}')
+    refused(call, "calibration.json", "damaged", "delete it")
+    (tmp_path / "model.onnx").touch()
+    about = {"classes": ["background", "heart"], "channels": 1, "settings": {"recipe": "paper"}}
+    (tmp_path / "model.json").write_text(json.dumps(about))
+    refused(call, "does not say how often it is right", "export it again")
 
 
 def test_predict_with_an_engine_that_does_not_fit(make_run, shared_phantom, tmp_path, monkeypatch):

@@ -13,11 +13,14 @@ from tfadvseg.inference.export_folder import ExportFolder
 from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.files import Outputs, predict_files
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.quality import Calibration
 
 
 @pytest.fixture(scope="module")
-def run(make_run):
-    return make_run(recipe="adversarial")
+def run(make_run, calibration):
+    path = make_run(recipe="adversarial")
+    calibration.write(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +31,12 @@ def exported(run, tmp_path_factory):
 
 def test_files_are_the_same(run, exported, shared_phantom, tmp_path):
     sources = [Source((path,)) for path in sorted((shared_phantom / "images").iterdir())]
-    for name, predictor in (("a", Predictor.load(run)), ("b", ExportedPredictor.load(exported))):
-        predict_files(predictor, sources, Outputs(tmp_path / name, confidence=True))
+    carried = Calibration.from_json(ExportFolder(exported).read_description()["calibration"])
+    for name, predictor, calibration in (
+        ("a", Predictor.load(run), Calibration.read(run)),
+        ("b", ExportedPredictor.load(exported), carried),
+    ):
+        predict_files(predictor, sources, Outputs(tmp_path / name, calibration=calibration))
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.png"))
     assert len(files) == 2 * len(sources)
     for file in files:

@@ -1,5 +1,7 @@
 """Volumes, series and pictures in; masks and maps on their own grid out."""
 
+import csv
+
 import cv2
 import numpy as np
 import pytest
@@ -40,9 +42,11 @@ def same_grid(one, other):
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".mhd", ".nrrd"])
-def test_all_that_is_written_lies_on_the_grid_of_the_volume(tmp_path, predictor, suffix):
+def test_all_that_is_written_lies_on_the_grid_of_the_volume(
+    tmp_path, predictor, suffix, calibration
+):
     volume = save(tmp_path / "in" / f"scan{suffix}", noise(5, 40, 30))
-    outputs = Outputs(tmp_path / "out", confidence=True, probabilities=True, overlay=True)
+    outputs = Outputs(tmp_path / "out", calibration=calibration, probabilities=True, overlay=True)
     (row,) = predict_files(predictor, find_inputs([tmp_path / "in"], outputs), outputs)
     assert row.size == (30, 40, 5) and sum(row.shares) == pytest.approx(1)
     classes = predictor.config.classes
@@ -78,9 +82,9 @@ def test_a_file_turned_round_gives_the_same_mask_in_the_patient(tmp_path, predic
     np.testing.assert_array_equal(turned, sitk.GetArrayFromImage(up))
 
 
-def test_nifti_is_written_for_any_volume_that_asks_for_it(tmp_path, predictor):
+def test_nifti_is_written_for_any_volume_that_asks_for_it(tmp_path, predictor, calibration):
     volume = save(tmp_path / "in" / "scan.mha", noise(2, 20, 30))
-    outputs = Outputs(tmp_path / "out", "nifti", confidence=True)
+    outputs = Outputs(tmp_path / "out", "nifti", calibration=calibration)
     predict_files(predictor, find_inputs([tmp_path / "in"], outputs), outputs)
     for folder in (tmp_path / "out", tmp_path / "out" / "confidence"):
         assert same_grid(volume, sitk.ReadImage(str(folder / "scan.nii.gz")))
@@ -195,9 +199,9 @@ def test_classes_that_would_share_a_folder_are_refused(tmp_path, predictor, name
     assert not (tmp_path / "out").exists()
 
 
-def test_a_class_may_be_named_confidence(tmp_path, predictor):
+def test_a_class_may_be_named_confidence(tmp_path, predictor, calibration):
     save(tmp_path / "in" / "scan.mha", noise(2, 20, 30))
-    outputs = Outputs(tmp_path / "out", probabilities=True, confidence=True)
+    outputs = Outputs(tmp_path / "out", probabilities=True, calibration=calibration)
     sources = find_inputs([tmp_path / "in"], outputs)
     predict_files(renamed(predictor, "confidence", "b"), sources, outputs)
     one, other = (
@@ -205,3 +209,20 @@ def test_a_class_may_be_named_confidence(tmp_path, predictor):
         for folder in ("confidence", "probabilities/confidence")
     )
     assert not np.array_equal(one, other)
+
+
+def test_what_to_expect_of_each_mask_is_told(tmp_path, predictor, calibration):
+    for name in ("b", "a"):
+        save(tmp_path / "in" / f"{name}.nii.gz", noise(2, 20, 30))
+    outputs = Outputs(tmp_path / "out", calibration=calibration)
+    rows = predict_files(predictor, find_inputs([tmp_path / "in"], outputs), outputs)
+    with (tmp_path / "out" / "quality.csv").open(newline="") as stream:
+        told = list(csv.DictReader(stream))
+    assert [row["case"] for row in told] == ["a", "b"] == [row.case for row in rows]
+    columns = ("predicted_dice", "predicted_dice left atrium", "predicted_dice aorta")
+    assert tuple(told[0])[2:] == columns
+    dice = [float(told[0][name]) for name in columns]
+    assert dice[0] == pytest.approx(np.mean(dice[1:]), abs=1e-4) and 0 < dice[0] < 1
+    assert float(told[0]["confidence"]) == pytest.approx(rows[0].confidence, abs=1e-4)
+    predict_files(predictor, find_inputs([tmp_path / "in"], outputs), Outputs(tmp_path / "bare"))
+    assert not (tmp_path / "bare" / "quality.csv").exists()

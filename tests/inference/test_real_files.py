@@ -12,9 +12,9 @@ pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")
 
 
-def test_nifti_scans_keep_their_affine(tmp_path, predictor, real_data):
+def test_nifti_scans_keep_their_affine(tmp_path, predictor, real_data, calibration):
     folder = real_data("ct_nifti") / "images"
-    outputs = Outputs(tmp_path, confidence=True)
+    outputs = Outputs(tmp_path, calibration=calibration)
     rows = predict_files(predictor, find_inputs([folder], outputs), outputs)
     assert len(rows) == 2
     for path in folder.iterdir():

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg import calibration, losses
-from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, views
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, teacher, views
 
 CLASSES, IGNORED = 3, 255
 ALWAYS = (np.array([[0.0, 1.0, 0.0]] * CLASSES), np.zeros(CLASSES), np.ones(CLASSES))
@@ -126,6 +126,16 @@ def test_d_learns_the_teachers_maps_as_fake(batch):
     counted = tf.concat([valid, tf.ones_like(fakes[1])], 0)
     expected = losses.discriminator(judge(labels), tf.concat(fakes, 0), valid, counted)
     assert step(model, batch)["d_loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_d_waits_while_it_knows_enough(batch, monkeypatch):
+    model = make(seed=1)
+    before, first = weights(model.discriminator), step(model, batch)
+    assert first["d_learns"] == 1 and not same(weights(model.discriminator), before)
+    monkeypatch.setattr(teacher, "ENOUGH", first["d_loss"] + 1)
+    before, own = weights(model.discriminator), weights(model.segmenter)
+    assert step(model, batch)["d_learns"] == 0
+    assert same(weights(model.discriminator), before) and not same(weights(model.segmenter), own)
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])

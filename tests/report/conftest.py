@@ -12,7 +12,7 @@ from tfadvseg.config import Config
 from tfadvseg.metrics import SCORES
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder, environment
-from tfadvseg.training import _finish
+from tfadvseg.training import finish
 
 CLASSES = ("background", "aorta", "pulmonary artery")
 SHARE = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
@@ -122,7 +122,7 @@ def judged(shared_phantom, tiny, tmp_path_factory):
     folder.write_json("environment.json", environment())
     write_history(folder.path / "history.csv", "paper", 0, 400)
     build_model(config).save(folder.path / "best.keras")
-    return folder.path, _finish(folder, split, Console(quiet=True))
+    return folder.path, finish(folder, split, Console(quiet=True))
 
 
 @pytest.fixture

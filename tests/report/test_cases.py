@@ -102,7 +102,7 @@ def test_a_picture_without_foreground(tmp_path):
 
 
 def test_what_tensorflow_says_of_many_models_is_kept_back_for_as_long_as_it_lasts(
-    caplog, monkeypatch
+    caplog, monkeypatch, tmp_path
 ):
     """Each model is a function of its own, which TensorFlow takes for one that is compiled anew."""
     logger = logging.getLogger("tensorflow")
@@ -114,7 +114,7 @@ def test_what_tensorflow_says_of_many_models_is_kept_back_for_as_long_as_it_last
         return Prediction(slices[..., 0], slices, None)
 
     monkeypatch.setattr(Predictor, "load", lambda run, checkpoint: predictor)
-    found = predict(None, {"a": Slice("a", image, image[..., 0], None)})
+    found = predict(tmp_path, {"a": Slice("a", image, image[..., 0], None)})
     assert found["a"].confidence is None and found["a"].mask.shape == (4, 4)
     assert not caplog.records
     logger.warning("heard")

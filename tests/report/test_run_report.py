@@ -10,20 +10,34 @@ from tfadvseg.data.folders.split import Split
 from tfadvseg.errors import InputError
 from tfadvseg.report.run_report import write_run_report
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.training import _finish
+from tfadvseg.training import finish
 
 
 def test_what_fit_writes_at_its_end(judged, read_page):
     run, metrics = judged
     page = read_page(run / "report.html")
-    assert page.headings == ["Scores", "Cases", "Training", "Data", "Settings", "Made with"]
+    assert page.headings == [
+        "Scores",
+        "Cases",
+        "Confidence",
+        "Training",
+        "Data",
+        "Settings",
+        "Made with",
+    ]
     assert "Recipe paper, unet, seed 0, 400 of 400 steps." in page.text
     assert "on the test split, 3 cases of 1 patient (fewer than 5 patients give no" in page.text
     pooled = metrics["pooled"]["per_class"]["background"]["dice"]
     assert f"{pooled:.3f}" in page.text
     kinds = {alt.partition(": ")[2] for alt in page.pictures()}
     assert kinds == {"image", "label", "prediction", "confidence"}
-    assert page.count("svg", role="img") == 3
+    assert page.count("svg", role="img") == 3 + 3
+    before, after = (
+        metrics["calibration"][said]["foreground"]["ece"] for said in ("before", "after")
+    )
+    assert f"S's probability: ECE {before:.3f}" in page.text
+    assert f"calibrated: ECE {after:.3f}" in page.text
+    assert f"mean error {metrics['quality']['mean_absolute_error']:.3f}" in page.text
     assert "Labelled patients: phantom" in page.text and "lambda_semi" in page.text
 
 
@@ -32,7 +46,7 @@ def test_a_run_without_a_case_to_judge_it(judged, tmp_path, read_page):
     shutil.copytree(judged[0], run)
     for name in ("metrics.json", "report.html"):
         (run / name).unlink()
-    assert _finish(RunFolder(run), Split((), (), (), ()), Console(quiet=True)) is None
+    assert finish(RunFolder(run), Split((), (), (), ()), Console(quiet=True)) is None
     page = read_page(run / "report.html")
     assert "There are no scores" in page.text and page.headings[0] == "Training"
 
@@ -46,6 +60,21 @@ def test_scores_are_over_patients_with_their_interval(make_run, make_metrics, tm
     assert "10 more patients with a higher Dice" in page.text
     assert "p0" in page.text and "p39" not in page.text
     assert "best.keras is not there" in page.text
+
+
+def test_scores_that_were_made_without_a_calibration(judged, tmp_path, read_page):
+    run, metrics = judged
+    older = {
+        name: value for name, value in metrics.items() if name not in ("calibration", "quality")
+    }
+    for case in older["per_case"]:
+        assert "predicted_dice" in case
+    older["per_case"] = [
+        {name: value for name, value in case.items() if name != "predicted_dice"}
+        for case in older["per_case"]
+    ]
+    write_run_report(run, content=older, file=tmp_path / "older.html")
+    assert "Confidence" not in read_page(tmp_path / "older.html").headings
 
 
 def test_another_evaluation_goes_to_another_file(judged, make_metrics, tmp_path, read_page):

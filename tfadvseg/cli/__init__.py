@@ -15,6 +15,7 @@ from tfadvseg.cli.evaluate import evaluate
 from tfadvseg.cli.export import export
 from tfadvseg.cli.fit import fit
 from tfadvseg.cli.predict import predict
+from tfadvseg.cli.rank import rank
 from tfadvseg.cli.report import report
 from tfadvseg.cli.serve import serve
 from tfadvseg.errors import DataWarning, ExportError, InputError, TrainingError
@@ -75,5 +76,5 @@ def _show_own_warnings(*, libraries_too: bool) -> None:
     warnings.showwarning = show
 
 
-for command in (fit, evaluate, crossval, report, predict, export, serve, data):
+for command in (fit, evaluate, crossval, report, predict, rank, export, serve, data):
     main.add_command(command)

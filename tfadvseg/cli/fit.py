@@ -28,6 +28,11 @@ from tfadvseg.run_folder import RunFolder
 @click.option(
     "--keep-identifiers", is_flag=True, help="Name patients by their DICOM PatientID, unhashed."
 )
+@click.option(
+    "--exclude-outliers",
+    is_flag=True,
+    help="Leave unlabelled patients out who are unlike the labelled ones.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out after an interruption.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 def fit(
@@ -38,6 +43,7 @@ def fit(
     recipe: str | None,
     settings: tuple[str, ...],
     keep_identifiers: bool,
+    exclude_outliers: bool,
     resume: bool,
     overwrite: bool,
 ) -> None:
@@ -51,7 +57,8 @@ def fit(
     options = {"data": data, "unlabelled": unlabelled, "recipe": recipe}
     given = read_settings(config) if config else {}
     given |= {name: value for name, value in options.items() if value is not None}
-    given |= {"keep_identifiers": True} if keep_identifiers else {}
+    flags = {"keep_identifiers": keep_identifiers, "exclude_outliers": exclude_outliers}
+    given |= {name: True for name, wanted in flags.items() if wanted}
     given |= dict(parse_assignment(text) for text in settings)
     if not given.get("data") and not config and not resume:
         given = {**read_settings(Path(str(files("tfadvseg") / "phantom.yaml"))), **given}

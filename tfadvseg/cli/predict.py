@@ -13,6 +13,7 @@ from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
 from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
 from tfadvseg.inference.export_folder import ExportFolder
+from tfadvseg.inference.quality import Calibration
 from tfadvseg.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the masks.")
 @CHECKPOINT
 @click.option("--overlay", is_flag=True, help="Also draw the contours on the images.")
-@click.option("--confidence", is_flag=True, help="Also write the discriminator's confidence maps.")
+@click.option(
+    "--confidence",
+    is_flag=True,
+    help="Also write the probability that each pixel is right, and the Dice to expect.",
+)
 @click.option("--probabilities", is_flag=True, help="Also write the probability of every class.")
 @click.option(
     "--format",
@@ -64,11 +69,6 @@ def predict(
     """
     exported = ExportFolder.find(model)
     config = exported.read_config() if exported else RunFolder(model).read_config()
-    if confidence and config.recipe == "supervised":
-        raise InputError(
-            f"--confidence: {model} was trained with recipe supervised and has no discriminator; "
-            "drop the option, or use a run of another recipe"
-        )
     if exported and checkpoint != "best":
         raise InputError(
             f"--checkpoint {checkpoint}: {model} was exported and holds one model; give the run"
@@ -82,13 +82,15 @@ def predict(
             f"--engine {engine}: {model} was exported for {' and '.join(exported.engines)}; drop "
             "the option, or give the run"
         )
+    calibration = _calibration(model, exported, checkpoint) if confidence else None
     with quiet_tensorflow():
         from tfadvseg.inference import files
+        from tfadvseg.inference.summary import QUALITY
     from tfadvseg.progress import bar
     from tfadvseg.reporting import prediction_table
 
     console = terminal()
-    outputs = files.Outputs(out, format, overlay, confidence, probabilities)
+    outputs = files.Outputs(out, format, overlay, calibration, probabilities)
     channels = config.channels or 1
     sources = files.find_inputs(inputs, outputs, channels=channels, series=series)
     predictor = (
@@ -96,10 +98,10 @@ def predict(
         if exported
         else _of_run(model, checkpoint, engine or "tensorflow", precision, sources, console)
     )
-    if confidence and not predictor.has_confidence:
+    if calibration and calibration.needs_confidence and not predictor.has_confidence:
         raise InputError(
-            f"--confidence: {model} was exported without; drop the option, or export it with "
-            "--confidence"
+            f"--confidence: {model} was exported without the discriminator, whose confidence is "
+            "part of the evidence; drop the option, or export it with --confidence"
         )
     rows = files.predict_files(predictor, sources, outputs, bar(console, "Predicting"))
     console.print(prediction_table(rows, config.classes or ()))
@@ -107,9 +109,31 @@ def predict(
     if overlay:
         console.print(f"Overlays: {out / 'overlay'}")
     if confidence:
-        console.print(f"Confidence maps (pictures: 0 to 255 for 0 to 1): {out / 'confidence'}")
+        console.print(
+            "Probability of being right of each pixel (pictures: 0 to 255 for 0 to 1): "
+            f"{out / 'confidence'}"
+        )
+        console.print(f"Predicted Dice: {out / QUALITY}")
     if probabilities:
         console.print(f"Probabilities of each class, likewise: {out / 'probabilities'}")
+
+
+def _calibration(model: Path, exported: ExportFolder | None, checkpoint: str) -> Calibration:
+    """What the maps of a model are made with."""
+    if exported is None:
+        if checkpoint != "best":
+            raise InputError(
+                f"--checkpoint {checkpoint}: --confidence knows how often the best model of "
+                f"{model} is right, no other; drop one of the two"
+            )
+        return Calibration.read(model)
+    told = exported.read_description().get("calibration")
+    if told is None:
+        raise InputError(
+            f"--confidence: {model} does not say how often it is right; drop the option, or export "
+            "it again from the best model of a run with calibration.json"
+        )
+    return Calibration.from_json(told)
 
 
 def _of_export(

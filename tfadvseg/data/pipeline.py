@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -25,10 +25,19 @@ class Pool:
     Attributes:
         images: (N, H, W, K) float32 in [0, 1].
         masks: (N, H, W) uint8 class indices, or None.
+        patients: (N,) the name of each slice's patient; empty where nobody asks.
     """
 
     images: np.ndarray
     masks: np.ndarray | None = None
+    patients: np.ndarray = field(default_factory=lambda: np.empty(0, str))
+
+    def without(self, patients: Collection[str]) -> Pool:
+        """An unlabelled pool without some patients, in the same memory: this one is spent."""
+        kept = np.flatnonzero(~np.isin(self.patients, list(patients)))
+        for place, index in enumerate(kept):
+            self.images[place] = self.images[index]
+        return Pool(self.images[: len(kept)], None, self.patients[kept])
 
 
 def load_pool(
@@ -74,7 +83,9 @@ def load_pool(
         parts = list(progress(threads.map(read, cases), len(cases)))
     images, masks = ([*column] for column in zip(*parts, strict=True))
     del parts
-    return Pool(_joined(images), None if masks[0] is None else _joined(masks))
+    names = [case.patient for case in cases]
+    patients = np.repeat(names, [len(part) for part in images])
+    return Pool(_joined(images), None if masks[0] is None else _joined(masks), patients)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

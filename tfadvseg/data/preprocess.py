@@ -101,17 +101,19 @@ class Preprocessing:
         )
         return _sample(maps, rows, columns)
 
-    def _axes(self, shape: tf.Tensor, spacing: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        """Where the window starts and the step of its grid, in source pixels, for both axes."""
-        source = tf.cast(shape, tf.float32)
+    def steps(self, shape: Any, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
+        """Height and width of the network's pixels, in those of slices of a shape (2,)."""
         grid = tf.constant(self.size, tf.float32)
         if self.spacing_mm is not None:
-            step = tf.constant(self.spacing_mm, tf.float32) / tf.cast(spacing, tf.float32)
-        elif self.crop is not None:
-            step = tf.constant(self.crop, tf.float32) / grid
-        else:
-            step = tf.fill([2], tf.reduce_max(source / grid))
-        start = (source - step * grid) / 2
+            return tf.constant(self.spacing_mm, tf.float32) / tf.cast(spacing, tf.float32)
+        if self.crop is not None:
+            return tf.constant(self.crop, tf.float32) / grid
+        return tf.fill([2], tf.reduce_max(tf.cast(shape, tf.float32) / grid))
+
+    def _axes(self, shape: tf.Tensor, spacing: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Where the window starts and the step of its grid, in source pixels, for both axes."""
+        step = self.steps(shape, spacing)
+        start = (tf.cast(shape, tf.float32) - step * tf.constant(self.size, tf.float32)) / 2
         if self.crop is not None:  # whole pixels, so that a crop without resizing is exact
             start = tf.floor(start)
         return (start[0], step[0]), (start[1], step[1])

@@ -15,6 +15,7 @@ from tfadvseg.export.model_card import model_card
 from tfadvseg.export.parity import Parity
 from tfadvseg.inference.export_folder import DESCRIPTION
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.quality import Calibration
 from tfadvseg.run_folder import RunFolder
 
 # Of the run's configuration only what says how images are seen: the rest names data and patients.
@@ -36,12 +37,14 @@ def describe(
         signatures: of each, from `specs`.
         parity: how near the export is to the run; None where it could not be asked.
     """
+    calibration = Calibration.find(run, checkpoint)
     return {
         "tfadvseg": __version__,
         "tensorflow": tf.__version__,
         "run": run.resolve().name,
         "checkpoint": checkpoint,
         **how_it_sees(config),
+        "calibration": calibration and calibration.to_json(),
         "signatures": signatures,
         "parity": parity and parity.to_json(),
     }

@@ -24,6 +24,8 @@ from tfadvseg.data.io import (
 )
 from tfadvseg.errors import InputError
 from tfadvseg.inference.predictor import SlicePredictor
+from tfadvseg.inference.quality import Calibration, CaseQuality
+from tfadvseg.inference.summary import QUALITY, Row, write_quality
 from tfadvseg.pictures import mosaic
 from tfadvseg.pictures import overlay as draw_overlay
 from tfadvseg.progress import Progress, silent
@@ -42,25 +44,16 @@ class Outputs:
         folder: of the masks; `overlay/`, `confidence/` and `probabilities/CLASS/` lie in it.
         format: `same` as the image (DICOM: NIfTI), `nifti`, or `dicom-seg`.
         overlay: also draw the contours on the image; on some slices of a volume.
-        confidence: also write D's map; in pictures 0 to 255 stand for 0 to 1.
+        calibration: also write, by this calibration, the chance that each pixel is right; in
+            pictures 0 to 255 stand for 0 to 1. And `quality.csv`, see `write_quality`.
         probabilities: also write the probability of every class, likewise.
     """
 
     folder: Path
     format: str = "same"
     overlay: bool = False
-    confidence: bool = False
+    calibration: Calibration | None = None
     probabilities: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """The summary of one image: size in voxels, share of each class, mean confidence."""
-
-    name: str
-    size: tuple[int, ...]
-    shares: tuple[float, ...]
-    confidence: float | None
 
 
 def find_inputs(
@@ -118,7 +111,10 @@ def predict_files(
     _maps(outputs, predictor.config.classes or ())
     for source in sources:  # all of them, before the first mask is written
         _check(predictor, source, outputs.format)
-    return [_predict(predictor, source, outputs) for source in progress(sources, len(sources))]
+    rows = [_predict(predictor, source, outputs) for source in progress(sources, len(sources))]
+    if outputs.calibration is not None:
+        write_quality(outputs.folder / QUALITY, rows)
+    return rows
 
 
 def _check(predictor: SlicePredictor, source: Source, format: str) -> None:
@@ -147,13 +143,12 @@ def _predict(predictor: SlicePredictor, source: Source, outputs: Outputs) -> Row
     shape, classes = image.voxels.shape[:3], predictor.config.classes or ()
     mask = np.empty(shape, np.uint8)
     maps = {folder: np.empty(shape, np.float32) for folder in _maps(outputs, classes)}
-    trust: list[float] = []
+    quality = CaseQuality(outputs.calibration) if outputs.calibration else None
     for part, seen in predictor.stream(image):
         cut.cut(mask)[part] = seen.masks
-        if seen.confidence is not None:
-            trust += seen.confidence.mean(axis=(1, 2)).tolist()
+        chances = quality.add(seen) if quality else None
         for folder, index in _maps(outputs, classes).items():
-            found = seen.confidence if index is None else seen.probabilities[..., index]
+            found = chances if index is None else seen.probabilities[..., index]
             cut.cut(maps[folder])[part] = found
     if outputs.overlay:
         pictures = _overlays(cut.cut(image.voxels), cut.cut(mask))
@@ -165,14 +160,13 @@ def _predict(predictor: SlicePredictor, source: Source, outputs: Outputs) -> Row
     # Slice by slice: counting makes eight bytes of every voxel.
     counts = [np.bincount(plane.ravel(), minlength=len(classes)) for plane in mask]
     shares = tuple((np.sum(counts, axis=0) / mask.size).tolist())
-    return Row(
-        source.path.name, _size(grid, shape), shares, float(np.mean(trust)) if trust else None
-    )
+    told = (quality.confidence(), quality.dice(classes)) if quality else ()
+    return Row(name, source.path.name, _size(grid, shape), shares, *told)
 
 
 def _maps(outputs: Outputs, classes: Sequence[str]) -> dict[str, int | None]:
     """The folders of the maps that are asked for, and the class of each; None for confidence."""
-    maps: dict[str, int | None] = {"confidence": None} if outputs.confidence else {}
+    maps: dict[str, int | None] = {"confidence": None} if outputs.calibration else {}
     for index, name in enumerate(classes if outputs.probabilities else ()):
         folder = "probabilities/" + re.sub(r"[^\w.-]+", "_", name)
         if folder in maps:

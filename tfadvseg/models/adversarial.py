@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ METRICS = (
     "adv_loss_unlabelled",
     "semi_loss",
     "d_loss",
+    "d_learns",
     "kept",
     "d_real",
     "d_fake_labelled",
@@ -45,7 +47,11 @@ class AdversarialSegmenter(keras.Model):
 
     Attributes:
         averaged: S with averaged weights, or None. Predictions are made with `predicting`.
+        weak_unlabelled: whether unlabelled images shall come with their true intensities, moved and
+            bent only; what else changes them is up to the trainer.
     """
+
+    weak_unlabelled = False
 
     def __init__(
         self,
@@ -183,12 +189,18 @@ class AdversarialSegmenter(keras.Model):
             logits = self.segmenter(tf.concat([images, unlabelled], axis=0), training=True)
             return tf.split(logits, [tf.shape(images)[0], tf.shape(unlabelled)[0]])
         logits = self.segmenter(images, training=True)
-        # Predictions are made with the labelled images' moving averages: restore them.
+        return logits, self._apart(lambda: self.segmenter(unlabelled, training=True))
+
+    def _apart(self, forward: Callable[[], tf.Tensor]) -> tf.Tensor:
+        """A pass of S over unlabelled images, which leaves the moving averages as they were.
+
+        Predictions are made with those of the labelled images.
+        """
         statistics = [tf.identity(v) for v in self.segmenter.non_trainable_variables]
-        unlabelled_logits = self.segmenter(unlabelled, training=True)
+        result = forward()
         for variable, value in zip(self.segmenter.non_trainable_variables, statistics, strict=True):
             variable.assign(value)
-        return logits, unlabelled_logits
+        return result
 
     def _judge(
         self,

@@ -11,6 +11,22 @@ import keras
 from tfadvseg.models.layers import ResizeLike
 
 
+def layers_for(extent: float, base_filters: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Filters and strides of a D whose map still tells structures of a size apart.
+
+    A structure spans two values of the map or more. There are two to five halvings; a last layer
+    without one lets each value see its neighbours. Where the paper's D has the same number of
+    halvings and S has 32 filters, the layers are the paper's first ones.
+
+    Args:
+        extent: diameter of the smallest structure, in pixels.
+        base_filters: of S.
+    """
+    halvings = min(max(math.floor(math.log2(max(extent, 1.0) / 2)), 2), 5)
+    filters = tuple(min(2 * base_filters * 2**layer, 512) for layer in range(halvings))
+    return filters, (2,) * halvings + (1,)
+
+
 @keras.saving.register_keras_serializable("tfadvseg")
 class Discriminator(keras.Model):
     """Tells label maps from predictions, pixel by pixel (paper, section 3.2).

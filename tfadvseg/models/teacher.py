@@ -14,6 +14,10 @@ from tfadvseg.models import views
 from tfadvseg.models.adversarial import AdversarialSegmenter, finite, judgement
 from tfadvseg.models.discriminator import Discriminator
 
+# L_D below which D waits for S: it is right nearly everywhere then, L_adv is flat, and its
+# confidence tells no pixel from another. AdvSemiSeg, which halves it, wants it at 0.2 to 0.5.
+ENOUGH = 0.4
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -36,7 +40,8 @@ class TeacherSegmenter(AdversarialSegmenter):
 
     The teacher sees an image as it is, the student a harder view of it. A pseudo-label is trusted
     where the probability that it is right, from S's probability and D's confidence together,
-    reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted.
+    reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted. D learns
+    only while its loss is above `ENOUGH`.
 
     Args:
         segmenter: S.
@@ -45,6 +50,8 @@ class TeacherSegmenter(AdversarialSegmenter):
         seed: of the harder views.
         **settings: of `AdversarialSegmenter`.
     """
+
+    weak_unlabelled = True
 
     def __init__(
         self,
@@ -60,6 +67,11 @@ class TeacherSegmenter(AdversarialSegmenter):
         self.coefficients = self._constant("coefficients", np.zeros((classes, 3)))
         self.thresholds = self._constant("thresholds", np.full(classes, np.inf))
         self.class_weights = self._constant("class_weights", np.ones(classes))
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The network that makes the pseudo-labels: S with averaged weights."""
+        return self.averaged
 
     def _constant(self, name: str, value: np.ndarray) -> keras.Variable:
         return keras.Variable(value, dtype="float32", trainable=False, name=name)
@@ -106,26 +118,38 @@ class TeacherSegmenter(AdversarialSegmenter):
             values = {name: finite(value, name) for name, value in values.items()}
         self._apply(tape, values["loss"], self.segmenter, self.optimizer)
         self._average()
-        self._apply(tape, values["d_loss"], self.discriminator, self.discriminator_optimizer)
+        values["d_learns"] = self._challenge(tape, values["d_loss"])
         return self._track(values)
+
+    def _challenge(self, tape: tf.GradientTape, d_loss: tf.Tensor) -> tf.Tensor:
+        """Moves D, unless it knows enough; returns 1 or 0."""
+
+        def learn() -> tf.Tensor:
+            self._apply(tape, d_loss, self.discriminator, self.discriminator_optimizer)
+            return tf.constant(1.0)
+
+        return tf.cond(d_loss > ENOUGH, learn, lambda: tf.constant(0.0))
 
     def _teach(self, unlabelled: tf.Tensor | None) -> tuple[Lesson | None, tf.Tensor | None]:
         """The teacher's pseudo-labels as a lesson, and D's logits for the teacher's class maps."""
         if unlabelled is None:
             return None, None
-        taught = tf.stop_gradient(tf.nn.softmax(self.averaged(unlabelled, training=False)))
+        taught = tf.stop_gradient(tf.nn.softmax(self.teacher(unlabelled, training=False)))
         judged = judgement(self.discriminator, taught)
         classes = tf.argmax(taught, axis=-1)
         trusted = self.chance_right(taught, judged) >= tf.gather(self.thresholds, classes)
         weights = tf.cast(trusted, tf.float32) * tf.gather(self.class_weights, classes)
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        seeds, size = tf.random.split(tf.stack([self.seed, step]), 2), tf.shape(classes)
-        box = views.boxes(size[0], size[1], size[2], seeds[0])
+        images, box = self._harder(unlabelled, tf.random.split(tf.stack([self.seed, step]), 2))
         images, classes, weights = (
-            views.pasted(part, box)
-            for part in (views.harder(unlabelled, seeds[1]), classes, tf.stop_gradient(weights))
+            views.pasted(part, box) for part in (images, classes, tf.stop_gradient(weights))
         )
         return Lesson(images, classes, weights), judged
+
+    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The student's view of images, and the boxes (N, H, W) that others are pasted into."""
+        size = tf.shape(images)
+        return views.harder(images, seeds[1]), views.boxes(size[0], size[1], size[2], seeds[0])
 
     def chance_right(self, probabilities: tf.Tensor, judged: tf.Tensor) -> tf.Tensor:
         """P(right) of the most probable class, see `calibration`.

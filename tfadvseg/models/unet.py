@@ -71,6 +71,11 @@ class UNet(keras.Model):
         self.norm = norm
         self.upsampling = upsampling
 
+    @property
+    def deepest(self) -> Any:
+        """The activations at the bottom of the U: (N, H / 2^depth, W / 2^depth, filters)."""
+        return self.get_layer("bottom_relu2").output
+
     @staticmethod
     def gate(skip: Any, coarse: Any, filters: int, name: str) -> Any:
         """What of the skip connection is passed on: here, all of it."""

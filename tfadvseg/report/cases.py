@@ -17,6 +17,7 @@ from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import DataWarning
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.quality import Calibration
 from tfadvseg.report.results import Result
 from tfadvseg.run_folder import RunFolder
 
@@ -34,6 +35,7 @@ class Slice:
         mask: (H, W) class indices, 0 where the ignore label is.
         pixel_mm: height and width of the pixels; None where unknown.
         window: the part of it that pictures show.
+        side: the longer side of the pictures, in pixels.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Slice:
     mask: np.ndarray
     pixel_mm: tuple[float, float] | None
     window: tuple[slice, slice] = (slice(None), slice(None))
+    side: int = SIDE
 
     def around(self, masks: Sequence[np.ndarray]) -> Slice:
         """The same slice, whose pictures show the label and other masks with a margin."""
@@ -62,12 +65,17 @@ class Slice:
         return pictures.data_uri(pictures.heat(self._scaled(values)))
 
     def _scaled(self, plane: np.ndarray, *, nearest: bool = False) -> np.ndarray:
-        return pictures.scaled(plane[self.window], SIDE, self.pixel_mm, nearest=nearest)
+        return pictures.scaled(plane[self.window], self.side, self.pixel_mm, nearest=nearest)
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a run says of a slice: class indices (H, W), and D's confidence where there is a D."""
+    """What a run says of a slice.
+
+    Attributes:
+        mask: (H, W) class indices.
+        confidence: (H, W) the chance that each pixel is right; None without a calibration.
+    """
 
     mask: np.ndarray
     confidence: np.ndarray | None
@@ -138,12 +146,12 @@ def predict(
     run: Path, slices: Mapping[str, Slice], checkpoint: str = "best"
 ) -> dict[str, Predicted]:
     """What the model of a run says of some slices, by the names that they are given under."""
-    predictor = Predictor.load(run, checkpoint)
+    predictor, calibration = Predictor.load(run, checkpoint), Calibration.find(run, checkpoint)
     found = {}
     with _many_models():
         for name, one in slices.items():
             seen = predictor(np.ascontiguousarray(one.image[None]), one.pixel_mm)
-            confidence = None if seen.confidence is None else seen.confidence[0]
+            confidence = calibration.chance_right(seen)[0] if calibration else None
             found[name] = Predicted(seen.masks[0], confidence)
     return found
 

@@ -21,6 +21,7 @@ MARKERS = {
     "square": "M-3-3h6v6h-6z",
     "triangle": "M0-4l4 7h-8z",
     "diamond": "M0-4.5l4.5 4.5l-4.5 4.5l-4.5-4.5z",
+    "none": "",
 }
 MOST_MARKERS = 12  # on a line
 GAP = 7  # between the series of a chart that would hide each other's bars

@@ -184,5 +184,7 @@ def _across(
 def _key(result: Result, predicted: Sequence[Predicted]) -> str:
     scale = ""
     if any(one.confidence is not None for one in predicted):
-        scale = '<span class="key">D\'s confidence 0 <span class="scale"></span> 1</span>'
+        scale = (
+            '<span class="key">probability of being right 0 <span class="scale"></span> 1</span>'
+        )
     return f'<p class="legend">{page.class_legend(result.classes[1:])}{scale}</p>\n'

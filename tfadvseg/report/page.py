@@ -67,6 +67,9 @@ svg.sample { display: inline-block; width: 28px; vertical-align: middle; }
 .fractions p { grid-column: 1 / -1; margin: .3rem 0 0; font-size: .85rem; font-weight: 600; }
 .sheet { display: grid; gap: .8rem;
   grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
+.pairs { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); }
+.pair { display: grid; gap: .3rem; grid-template-columns: 1fr 1fr; align-items: end; }
 .case { break-inside: avoid; margin-bottom: 1.5rem; }
 img { display: block; width: 100%; height: auto; }
 .columns { columns: 22rem; column-gap: 2rem; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ class Result:
         pooled: scores over all voxels of all cases.
         averaged: whether a patient's scores are means over his cases, as the file has no scores
             that are pooled over them.
+        predicted: case to its predicted Dice, the foreground mean; None where not defined. Empty if
+            the file has none.
+        calibration: `calibration` of the file, None if it has none.
+        quality: likewise.
     """
 
     split: str
@@ -38,6 +42,9 @@ class Result:
     cases: Mapping[str, tuple[str, float | None]]
     pooled: Mapping[str, Any]
     averaged: bool
+    predicted: Mapping[str, float | None] = field(default_factory=dict)
+    calibration: Mapping[str, Any] | None = None
+    quality: Mapping[str, Any] | None = None
 
     def values(self, name: str, measure: str) -> list[float]:
         """One value a patient, of a class or of the foreground, where it is defined."""
@@ -62,6 +69,13 @@ def read_result(content: Mapping[str, Any]) -> Result:
         },
         content["pooled"],
         averaged="per_patient" not in content,
+        predicted={
+            case["case"]: case["predicted_dice"]["foreground"]
+            for case in content["per_case"]
+            if "predicted_dice" in case
+        },
+        calibration=content.get("calibration"),
+        quality=content.get("quality"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfadvseg.metrics import SCORES, mean
 from tfadvseg.report import curves, page
+from tfadvseg.report.confidence import confidence
 from tfadvseg.report.gallery import run_gallery
 from tfadvseg.report.results import (
     FOREGROUND,
@@ -20,6 +21,8 @@ from tfadvseg.report.results import (
 )
 from tfadvseg.report.statistics import FEWEST, interval
 from tfadvseg.report.table import Cell, Table, headings, number, spread, to_html
+from tfadvseg.report.trust import NOTE as TRUST
+from tfadvseg.report.trust import trust_charts
 from tfadvseg.run_folder import RunFolder, write_text
 from tfadvseg.surface import DISTANCES
 
@@ -92,12 +95,22 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
             "Cases",
             run_gallery(folder.path, result, data=data, checkpoint=checkpoint) if result else "",
         ),
+        page.section("Confidence", confidence(result)) if result else "",
         page.section("Training", drawn, page.paragraph(CURVES, "note")) if drawn else "",
+        _trust(folder.path / "trust.json"),
         page.section("Data", *_data(folder)),
         page.section("Settings", page.facts(_texts(dataclasses.asdict(config)))),
         page.section("Made with", page.facts(_texts(read_json(folder.path / "environment.json")))),
     ]
     return page.document(f"Run: {folder.path.resolve().name}", sections)
+
+
+def _trust(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    return page.section(
+        "Pseudo-labels", trust_charts(read_json(file)), page.paragraph(TRUST, "note")
+    )
 
 
 def _headline(result: Result) -> str:

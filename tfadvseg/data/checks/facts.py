@@ -47,6 +47,7 @@ class CaseFacts:
         intensity: values from the smallest to the greatest.
         saturated: share of the values that are 0 or 255; None for other than 8-bit images.
         labels: pixels of each class index of the mask; None where there is no mask.
+        areas: pixels of each class index in a slice that holds it, on average; empty likewise.
         digest: BLAKE2b of shape and values; the same for the same picture in another file.
     """
 
@@ -59,6 +60,7 @@ class CaseFacts:
     intensity: Intensity
     saturated: float | None
     labels: dict[int, int] | None
+    areas: dict[int, float]
     digest: str
 
     @property
@@ -81,6 +83,7 @@ def inspect(case: Case, slice_axis: str = "acquisition") -> CaseFacts:
     image = read_image(case.image)
     voxels, cut = image.voxels, slicing(image.geometry, slice_axis)
     slices, height, width = cut.cut(voxels).shape[:3]
+    counts = None if case.mask is None else _counts(case, image, slice_axis)
     return CaseFacts(
         case=case,
         size=(slices, height, width),
@@ -90,7 +93,8 @@ def inspect(case: Case, slice_axis: str = "acquisition") -> CaseFacts:
         dtype=voxels.dtype.name,
         intensity=Intensity(*np.percentile(voxels, (0, 0.5, 50, 99.5, 100)).tolist()),
         saturated=_saturated(voxels) if voxels.dtype == np.uint8 else None,
-        labels=None if case.mask is None else _labels(case, image),
+        labels=None if counts is None else {i: int(n.sum()) for i, n in counts.items()},
+        areas={index: float(found[found > 0].mean()) for index, found in (counts or {}).items()},
         digest=_digest(voxels),
     )
 
@@ -126,8 +130,8 @@ def inspect_all(
     return facts, broken
 
 
-def _labels(case: Case, image: Image) -> dict[int, int]:
-    """Pixels of each index; the slices are counted one by one, as counting widens the type."""
+def _counts(case: Case, image: Image, slice_axis: str) -> dict[int, np.ndarray]:
+    """Pixels of each index in every slice."""
     mask = read_mask(case.mask)  # type: ignore[arg-type]
     differs = mask.difference(image)
     if differs:
@@ -135,8 +139,10 @@ def _labels(case: Case, image: Image) -> dict[int, int]:
             f"{case.mask}: the mask lies on another grid than its image: {differs}; write it on "
             "the grid of the image"
         )
-    counts = np.sum([np.bincount(plane.ravel(), minlength=256) for plane in mask.voxels], axis=0)
-    return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
+    slices = slicing(image.geometry, slice_axis).cut(mask.voxels)
+    # One by one, as counting widens the type.
+    counts = np.stack([np.bincount(plane.ravel(), minlength=256) for plane in slices])
+    return {int(index): counts[:, index] for index in np.flatnonzero(counts.any(axis=0))}
 
 
 def _orientation(geometry: Geometry | None) -> str | None:

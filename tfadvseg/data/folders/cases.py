@@ -27,6 +27,17 @@ class Case:
     patient: str
     split: str | None = None
 
+    @property
+    def truth(self) -> Path:
+        """The mask.
+
+        Raises:
+            InputError: if there is none.
+        """
+        if self.mask is None:
+            raise InputError(f"{self.image}: expected a mask to compare with, it has none")
+        return self.mask
+
 
 @dataclass(frozen=True)
 class DataFolder:
@@ -112,6 +123,36 @@ def read_unlabelled_folder(
     """
     cases = _cases(root, list_pool(root), patient_pattern, series, keep_identifiers)
     return tuple(replace(case, mask=None) for case in cases)
+
+
+def read_images(
+    root: Path,
+    patient_pattern: str | None = None,
+    *,
+    series: str | None = None,
+    keep_identifiers: bool = False,
+) -> tuple[Case, ...]:
+    """Finds the images of a data set, or of a pool without labels, whichever it is.
+
+    Args:
+        root: as in `read_data_folder` or in `read_unlabelled_folder`. A CSV table need not have a
+            column `mask`.
+        patient_pattern: as in `read_data_folder`.
+        series: as in `read_data_folder`.
+        keep_identifiers: as in `read_data_folder`.
+
+    Returns:
+        The cases; those that have a mask keep it.
+
+    Raises:
+        InputError: if something is missing, or does not fit together.
+    """
+    parts = ("images", "imagesTr", "dataset.json")
+    if any((root / part).exists() for part in parts):
+        listing = list_data(root, read_description(root / "dataset.json"))
+    else:
+        listing = list_pool(root)
+    return _cases(root, listing, patient_pattern, series, keep_identifiers)
 
 
 def _cases(

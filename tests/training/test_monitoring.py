@@ -6,8 +6,8 @@ import SimpleITK as sitk
 from tfadvseg.config import Config
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.image import Source
-from tfadvseg.monitoring import case_panel
 from tfadvseg.pictures import MARGIN, PALETTE
+from tfadvseg.training.monitoring import case_panel
 
 
 class Predicting:

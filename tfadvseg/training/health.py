@@ -34,7 +34,8 @@ def harms(history: Sequence[Row]) -> bool:
 def troubles(history: Sequence[Row]) -> dict[str, str]:
     """What to mend, by a short name: each with the figures that show it."""
     found = {}
-    unused, kept = _unused_steps(history), [row for row in history if _has(row, "kept")]
+    unused = _unused_steps(history)
+    kept = [row for row in history if _has(row, "kept") and _has(row, "d_fake_unlabelled")]
     if kept and unused >= UNUSED_STEPS:
         found["nothing is trusted"] = (
             f"kept 0 % for {unused} steps: no pseudo-label is trusted, so unlabelled images teach "

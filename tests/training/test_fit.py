@@ -67,6 +67,7 @@ def test_fit_leaves_a_whole_run_folder(finished):
         "checkpoints",
         "best.keras",
         "last.keras",
+        "calibration.json",
         "metrics.json",
         "environment.json",
         "report.html",
@@ -74,7 +75,7 @@ def test_fit_leaves_a_whole_run_folder(finished):
         assert (out / name).exists(), name
     assert not list(out.rglob("*.tmp"))
     assert json.loads((out / "metrics.json").read_text()) == result
-    assert result["split"] == "test" and result["cases"] == 3
+    assert result["split"] == "test" and result["cases"] == result["quality"]["cases"] == 3
     assert isinstance(keras.models.load_model(out / "last.keras"), AdversarialSegmenter)
 
 

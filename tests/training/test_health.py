@@ -1,6 +1,6 @@
 import pytest
 
-from tfadvseg.health import harms, troubles
+from tfadvseg.training.health import harms, troubles
 
 
 def history(before, since):

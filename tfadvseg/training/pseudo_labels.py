@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfadvseg import calibration
-from tfadvseg.calibration import Judged
+from tfadvseg.calibration import Curve, Judged
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.data.preprocess import batches
 from tfadvseg.models import TeacherSegmenter
@@ -30,6 +31,7 @@ from tfadvseg.models.adversarial import judgement
 
 TARGET = 0.8  # how often a trusted pixel near the threshold shall be right
 FEWEST = 50  # pixels of a class below which nothing is known of it
+SHOWN = 25  # points of a curve that are kept in a file
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Trust:
         shares: (C,) trusted share of the pixels predicted as each class.
         precisions: (C,) share of the trusted pixels that are right; NaN where none is trusted.
         class_weights: (C,) what a trusted pixel counts.
+        curves: C, how often the pixels of each class are right; None where too few are known.
     """
 
     coefficients: np.ndarray
@@ -49,6 +52,7 @@ class Trust:
     shares: np.ndarray
     precisions: np.ndarray
     class_weights: np.ndarray
+    curves: tuple[Curve | None, ...]
 
     def to_row(self, classes: Sequence[str]) -> dict[str, float]:
         """Columns of the history: share and precision of each class."""
@@ -59,6 +63,35 @@ class Trust:
             for label, value in zip(classes, values, strict=True)
             if np.isfinite(value)
         }
+
+    def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """All of it by class, for `trust.json`; what is not known is null."""
+        return {name: self._class_to_json(index) for index, name in enumerate(classes)}
+
+    def _class_to_json(self, index: int) -> dict[str, Any]:
+        found = self.curves[index]
+        values = {
+            "threshold": self.thresholds[index],
+            "trusted": self.shares[index],
+            "precision": self.precisions[index],
+            "weight": self.class_weights[index],
+        }
+        return {
+            **{name: _rounded(value) for name, value in values.items()},
+            "coefficients": [_rounded(value) for value in self.coefficients[index]],
+            "curve": None if found is None else _points(found),
+        }
+
+
+def _points(found: Curve) -> dict[str, list[float | None]]:
+    """Some points of a curve, its ends included."""
+    some = np.unique(np.linspace(0, len(found.chances) - 1, SHOWN).round().astype(int))
+    columns = {"chance": found.chances, "right": found.right}
+    return {name: [_rounded(value) for value in column[some]] for name, column in columns.items()}
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 class Examiner:
@@ -89,7 +122,7 @@ class Examiner:
         return calibration.judged(probabilities, confidence, masks, self.ignore_label)
 
     def _graph(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        probabilities = tf.nn.softmax(self.model.averaged(images, training=False))
+        probabilities = tf.nn.softmax(self.model.teacher(images, training=False))
         return probabilities, tf.sigmoid(judgement(self.model.discriminator, probabilities))
 
 
@@ -99,15 +132,18 @@ def find_trust(pixels: Judged, num_classes: int) -> Trust:
     chances = calibration.probability_right(coefficients, pixels)
     thresholds, shares = np.full(num_classes, np.inf), np.zeros(num_classes)
     precisions = np.full(num_classes, np.nan)
+    curves: list[Curve | None] = [None] * num_classes
     for index in range(num_classes):
         own = pixels.classes == index
         if own.sum() < FEWEST:
             continue
-        thresholds[index] = calibration.threshold(chances[own], pixels.right[own], TARGET)
+        found = curves[index] = calibration.curve(chances[own], pixels.right[own])
+        thresholds[index] = calibration.threshold(found, TARGET)
         trusted = own & (chances >= thresholds[index])
         shares[index] = trusted.sum() / own.sum()
         precisions[index] = pixels.right[trusted].mean() if trusted.any() else np.nan
-    return Trust(coefficients, thresholds, shares, precisions, quotas(shares))
+    weights = quotas(shares)
+    return Trust(coefficients, thresholds, shares, precisions, weights, tuple(curves))
 
 
 def quotas(shares: np.ndarray) -> np.ndarray:

@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from tfadvseg.calibration import Judged, logit
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.models import Discriminator, TeacherSegmenter, UNet
-from tfadvseg.pseudo_labels import TARGET, Examiner, find_trust, quotas
+from tfadvseg.training.pseudo_labels import TARGET, Examiner, find_trust, quotas
 
 
 def said(*classes):
@@ -33,6 +35,16 @@ def test_what_never_reaches_the_target_is_not_trusted():
     assert trust.to_row(("a", "b", "c")).keys() == {
         *("trusted a", "trusted b", "trusted c", "precision a")
     }
+
+
+def test_the_record_of_the_curve():
+    trust = find_trust(said(((0.9, 0.99), (0.95, 0.99)), ((0.9, 0.99), (0.3, 0.9))), 3)
+    record = json.loads(json.dumps(trust.to_json(("a", "b", "c")), allow_nan=False))
+    assert record["b"]["threshold"] == pytest.approx(trust.thresholds[1], rel=1e-4)
+    assert record["b"]["trusted"] == 0.5 and record["b"]["precision"] == 0.9
+    assert record["b"]["curve"]["right"] == [0.3, 0.9]
+    assert record["b"]["curve"]["chance"][1] == record["b"]["threshold"]
+    assert record["c"]["curve"] is record["c"]["threshold"] is None  # was never predicted
 
 
 def test_background_counts_no_more_than_foreground():

@@ -1,19 +1,20 @@
 """Recipe strong, from the command of a run to what lies in its folder."""
 
 import csv
+import json
 
+import cv2
 import keras
 import numpy as np
 import pytest
 from rich.console import Console
 
-from tfadvseg import training
 from tfadvseg.config import Config
 from tfadvseg.errors import InputError
 from tfadvseg.models import TeacherSegmenter
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.training import fit
+from tfadvseg.training import fit, session
 
 
 class Killed(Exception):
@@ -30,7 +31,7 @@ def rows_of(run):
         return list(csv.DictReader(stream))
 
 
-def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, read_page):
     whole = fit(config, tmp_path / "whole")
     save, saved = RunFolder.save_checkpoint, []
 
@@ -58,6 +59,12 @@ def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch)
     ]
     for name in classes[:2]:
         assert rows[0][f"trusted {name}"] == "" and 0 <= float(rows[1][f"trusted {name}"]) <= 1
+    records = [json.loads((tmp_path / run / "trust.json").read_text()) for run in ("whole", "run")]
+    assert records[0] == records[1]
+    assert [one["step"] for one in records[0]["rounds"]] == [int(row["step"]) for row in rows[:-1]]
+    page = read_page(tmp_path / "run" / "report.html")
+    assert "Pseudo-labels" in page.headings
+    assert all(chart in page.text for chart in ("Trusted", "Precision", "Right, from step 4 on"))
 
 
 def test_what_a_recipe_decides_is_written_down(config):
@@ -88,17 +95,41 @@ def test_refusals(settings, words):
         Config(**settings)
 
 
+@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
+@pytest.mark.parametrize("exclude", [False, True])
+def test_unlabelled_images_of_another_kind(config, exclude, tmp_path):
+    """A hidden training patient is like the others; bright noise is not."""
+    rng, folder = np.random.default_rng(1), tmp_path / "pool" / "images"
+    folder.mkdir(parents=True)
+    for name in ("noise_1", "noise_2"):
+        cv2.imwrite(str(folder / f"{name}.png"), rng.integers(150, 255, (48, 48), np.uint8))
+    (folder.parent / "cases.csv").write_text(
+        "file,patient\nnoise_1.png,noise_1\nnoise_2.png,noise_2\n"
+    )
+    config = config.replace(unlabelled=str(folder.parent), exclude_outliers=exclude, steps=8)
+    console = Console(record=True, width=200)
+    fit(config.replace(warmup=0.5), tmp_path / "run", console=console)
+    record = json.loads((tmp_path / "run" / "outliers.json").read_text())
+    beyond = {name for name, far in record["patients"].items() if far > record["limit"]}
+    assert {"noise_1", "noise_2"} <= beyond and record["excluded"] == exclude
+    told = " ".join(console.export_text().split())
+    assert f"{len(beyond)} of 3 unlabelled patients are unlike the labelled ones" in told
+    assert ("They are left out." in told) == exclude
+    assert "D(label) 0." in told and "trusted (right): background 100% (100%), aorta 0%" in told
+    assert ("Leave them out with --exclude-outliers." in told) != exclude
+
+
 def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch):
     """Validation that falls from the second round on: back to the first round's model."""
     scores = iter([0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2])
-    judge = training.score_cases
+    judge = session.score_cases
 
     def falling(predictor, cases, split, **options):
         result = judge(predictor, cases, split, **options)
         result["pooled"]["foreground"]["dice"] = next(scores)
         return result
 
-    monkeypatch.setattr(training, "score_cases", falling)
+    monkeypatch.setattr(session, "score_cases", falling)
     console = Console(record=True, width=200)
     fit(config.replace(warmup=0.3, steps=12), tmp_path / "run", console=console)
     rows = rows_of(tmp_path / "run")

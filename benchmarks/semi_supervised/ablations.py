@@ -1,0 +1,85 @@
+"""Recipe `strong` with one of its parts taken out, each."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.special import expit
+
+from tfadvseg.calibration import START, Judged
+from tfadvseg.models import TeacherSegmenter
+from tfadvseg.training.pseudo_labels import Examiner, Trust, quotas
+
+FIXED = 0.95  # FixMatch's threshold
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class WithoutBoxes(TeacherSegmenter):
+    """The student's view has no pieces of other images."""
+
+    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, box = super()._harder(images, seeds)
+        return images, tf.zeros_like(box)
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class WithoutIntensities(TeacherSegmenter):
+    """The student's view has the image's own intensities."""
+
+    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return images, super()._harder(images, seeds)[1]
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class WithoutQuotas(TeacherSegmenter):
+    """Trusted pixels of every class count alike."""
+
+    def set_trust(
+        self, coefficients: np.ndarray, thresholds: np.ndarray, class_weights: np.ndarray
+    ) -> None:
+        super().set_trust(coefficients, thresholds, np.ones_like(class_weights))
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class OwnTeacher(TeacherSegmenter):
+    """S makes the pseudo-labels with its weights of the moment; averaged ones still predict."""
+
+    @property
+    def teacher(self) -> keras.Model:
+        return self.segmenter
+
+
+class SegmenterAlone(Examiner):
+    """Trust rests on S's probability; D's coefficient is fitted on nothing and stays 0."""
+
+    def judge(self) -> Judged:
+        pixels = super().judge()
+        return dataclasses.replace(pixels, evidence=pixels.evidence * [1, 1, 0])
+
+
+class FixedThreshold(Examiner):
+    """The teacher's probability is taken as it is, and trusted from `FIXED` on."""
+
+    def renew(self) -> Trust:
+        pixels, count = self.judge(), self.model.output_shape[-1]
+        trusted = expit(pixels.evidence[:, 1]) >= FIXED
+        of_class = [pixels.classes == index for index in range(count)]
+        shares = np.array([_share(trusted[own]) for own in of_class])
+        precisions = [_share(pixels.right[own & trusted], nothing=np.nan) for own in of_class]
+        trust = Trust(
+            coefficients=np.tile(START, (count, 1)),
+            thresholds=np.full(count, FIXED),
+            shares=shares,
+            precisions=np.array(precisions),
+            class_weights=quotas(shares),
+            curves=(None,) * count,
+        )
+        self.model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)
+        return trust
+
+
+def _share(values: np.ndarray, nothing: float = 0.0) -> float:
+    return float(values.mean()) if len(values) else nothing

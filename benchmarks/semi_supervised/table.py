@@ -1,0 +1,192 @@
+"""Tables of the comparison, as Markdown, from the small files that `run.py` keeps.
+
+Usage: python benchmarks/semi_supervised/table.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
+
+from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
+from tfadvseg.metrics import mean  # noqa: E402
+from tfadvseg.report.results import FOREGROUND, Result, load_result, read_history  # noqa: E402
+from tfadvseg.report.statistics import interval  # noqa: E402
+
+RESULTS = ROOT / "docs" / "results" / "semi_supervised"
+NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
+NOTE = (
+    "Mean and standard deviation over the seeds. The difference is in points of Dice: the mean "
+    "over the test patients, of each the mean over the seeds that both have, with its 95% "
+    "bootstrap interval over patients, which says nothing of other seeds. The supervised method is "
+    "the one with the better validation Dice.\n"
+)
+BASELINES = ("supervised_batch", "supervised_instance")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        data: name of the data set.
+        labelled: number of labelled patients.
+        method: its name.
+        seed: of the split, the weights and the order.
+        result: its test scores.
+        validation: Dice of the chosen model on the validation patients; None without any.
+    """
+
+    data: str
+    labelled: int
+    method: str
+    seed: int
+    result: Result
+    validation: float | None
+
+    @property
+    def dice(self) -> float | None:
+        """Test Dice, pooled over voxels, the mean over the classes but background."""
+        return self.result.pooled["foreground"]["dice"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one data set with as many labelled patients, by method and seed."""
+
+    runs: Mapping[str, Mapping[int, Run]]
+    seeds: Sequence[int]
+
+    def values(self, method: str, measure: str) -> list[float]:
+        """`dice` or `validation` of every seed that is finished."""
+        found = (getattr(run, measure) for run in self.runs[method].values())
+        return [value for value in found if value is not None]
+
+    def baseline(self) -> str | None:
+        """The supervised method with the better mean validation Dice."""
+        scores = {m: self.values(m, "validation") for m in BASELINES if m in self.runs}
+        known = {method: statistics.mean(values) for method, values in scores.items() if values}
+        return max(known, key=known.__getitem__) if known else None
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """The finished runs below a folder."""
+    found = []
+    for file in sorted(folder.glob("*/metrics.json")):
+        match = NAME.fullmatch(file.parent.name)
+        if match:
+            scores = [row["val_dice"] for row in read_history(file.parent) if "val_dice" in row]
+            labelled, seed = int(match["labelled"]), int(match["seed"])
+            result, best = load_result(file), max(scores, default=None)
+            found.append(Run(match["data"], labelled, match["method"], seed, result, best))
+    return found
+
+
+def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
+    """The tables of every data set and number of labelled patients.
+
+    Args:
+        folder: of the kept files.
+        order: of the methods; others follow by name.
+    """
+    runs = read_runs(folder)
+    parts = []
+    for data, labelled in sorted({(run.data, run.labelled) for run in runs}):
+        group = _group([r for r in runs if (r.data, r.labelled) == (data, labelled)], order)
+        missing = _missing(group, {run.method for run in runs if run.data == data})
+        title = f"## {data}: {labelled} labelled patients\n"
+        parts += [title, *missing, _test_table(group), _class_table(group), _val_table(group)]
+    return "\n".join(parts)
+
+
+def _group(runs: Sequence[Run], order: Sequence[str]) -> Group:
+    def place(name: str) -> tuple[int, str]:
+        base = name.split("+")[0]
+        return (order.index(base) if base in order else len(order), name)
+
+    methods = sorted({run.method for run in runs}, key=place)
+    by_method = {m: {run.seed: run for run in runs if run.method == m} for m in methods}
+    return Group(by_method, sorted({run.seed for run in runs}))
+
+
+def _missing(group: Group, methods: set[str]) -> list[str]:
+    """What the other rows have and these have not, in words."""
+    gaps = [
+        f"{method} (seed {', '.join(str(seed) for seed in lacking)})"
+        for method in sorted(methods)
+        if (lacking := [s for s in group.seeds if s not in group.runs.get(method, {})])
+    ]
+    return [f"Missing, not finished or not run: {'; '.join(gaps)}.\n"] if gaps else []
+
+
+def _test_table(group: Group) -> str:
+    baseline = group.baseline()
+    rows = []
+    for method, runs in group.runs.items():
+        counted, dice = f"{len(runs)} of {len(group.seeds)}", _spread(group.values(method, "dice"))
+        others = group.runs[baseline] if baseline and method != baseline else {}
+        rows.append((method, counted, dice, _against(runs, others)))
+    against = f"against {baseline or 'supervised'}, points (95% interval)"
+    table = _markdown(("method", "seeds", "test Dice", against), rows)
+    return f"Test Dice, pooled, mean over the classes but background:\n\n{table}\n{NOTE}\n"
+
+
+def _class_table(group: Group) -> str:
+    every = [run for runs in group.runs.values() for run in runs.values()]
+    classes = every[0].result.classes[1:]
+
+    def dice(method: str, name: str) -> str:
+        scores = [run.result.pooled["per_class"][name] for run in group.runs[method].values()]
+        return _spread([score["dice"] for score in scores if score["dice"] is not None])
+
+    rows = [(method, *(dice(method, name) for name in classes)) for method in group.runs]
+    return f"Test Dice of each class, pooled:\n\n{_markdown(('method', *classes), rows)}"
+
+
+def _val_table(group: Group) -> str:
+    rows = [(method, _spread(group.values(method, "validation"))) for method in group.runs]
+    title = "Validation Dice of the chosen models, on which choices were made:"
+    return f"{title}\n\n{_markdown(('method', 'validation Dice'), rows)}"
+
+
+def _against(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
+    """The difference of two methods over patients, in points."""
+    patients: dict[str, list[float]] = {}
+    for seed in ours.keys() & theirs.keys():
+        one, other = ours[seed].result.patients, theirs[seed].result.patients
+        for patient in one.keys() & other.keys():
+            a, b = (scores[patient][FOREGROUND]["dice"] for scores in (one, other))
+            if a is not None and b is not None:
+                patients.setdefault(patient, []).append(100 * (a - b))
+    values = [statistics.mean(found) for _, found in sorted(patients.items())]
+    middle, ends = mean(values), interval(values)
+    if middle is None:
+        return "-"
+    return f"{middle:+.1f}" + (f" ({ends[0]:+.1f} to {ends[1]:+.1f})" if ends else "")
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    deviation = f" ±{statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{deviation}"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    lines.insert(1, "|" + "---|" * len(head))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import METHODS
+    print(section(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS, tuple(METHODS)))

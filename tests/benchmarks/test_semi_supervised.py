@@ -1,0 +1,421 @@
+"""The methods of the comparison: their losses by hand, their runs, and their tables."""
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # `benchmarks` is no part of the package
+
+from benchmarks.semi_supervised import run, table  # noqa: E402
+from benchmarks.semi_supervised.ablations import (  # noqa: E402
+    FIXED,
+    FixedThreshold,
+    OwnTeacher,
+    SegmenterAlone,
+    WithoutBoxes,
+    WithoutIntensities,
+    WithoutQuotas,
+)
+from benchmarks.semi_supervised.fixmatch import FixMatch, confident_cross_entropy  # noqa: E402
+from benchmarks.semi_supervised.mean_teacher import MeanTeacher, consistency  # noqa: E402
+from benchmarks.semi_supervised.methods import METHODS, find_method  # noqa: E402
+from tfadvseg.config import Config  # noqa: E402
+from tfadvseg.data.pipeline import Pool  # noqa: E402
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, views  # noqa: E402
+from tfadvseg.models.teacher import Lesson  # noqa: E402
+from tfadvseg.run_folder import RunFolder  # noqa: E402
+from tfadvseg.training import fit  # noqa: E402
+from tfadvseg.training.pseudo_labels import quotas  # noqa: E402
+
+CLASSES, IGNORED = 3, 255
+
+
+def make(trainer, norm="instance", rate=0.1, d=None, **settings):
+    keras.utils.set_random_seed(1)
+    segmenter = UNet(CLASSES, 1, base_filters=4, depth=2, norm=norm)
+    model = trainer(segmenter, d, averaging=0.9, **settings)
+    model.compile(keras.optimizers.SGD(rate), d and keras.optimizers.SGD(rate))
+    return model
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(23)
+    images, unlabelled = rng.random((2, 16, 16, 1)), rng.random((3, 16, 16, 1))
+    masks = rng.integers(0, CLASSES, (2, 16, 16))
+    masks[rng.random(masks.shape) < 0.2] = IGNORED
+    images, unlabelled = (tf.constant(x, tf.float32) for x in (images, unlabelled))
+    return (images, tf.constant(masks, tf.int32)), unlabelled
+
+
+def step(model, data):
+    model.reset_metrics()
+    return {name: float(value) for name, value in model.train_step(data).items()}
+
+
+def softmax(logits):
+    powers = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def weights(network):
+    return [variable.numpy() for variable in network.variables]
+
+
+def same(first, second):
+    return all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, second, strict=True))
+
+
+# === Losses ===
+
+
+def test_consistency_by_hand():
+    student, teacher = np.log([[[[0.5, 0.5], [0.9, 0.1]]]]), np.log([[[[0.8, 0.2], [0.9, 0.1]]]])
+    assert float(consistency(student, teacher)) == pytest.approx((0.3**2 * 2 + 0) / 4)
+
+
+def test_no_gradient_reaches_the_teacher():
+    logits = [tf.Variable(np.random.default_rng(n).random((1, 2, 2, 3))) for n in (0, 1)]
+    with tf.GradientTape() as tape:
+        loss = consistency(*logits)
+    student, teacher = tape.gradient(loss, logits)
+    assert np.abs(student).max() > 0 and teacher is None
+
+
+def test_confident_cross_entropy_is_a_mean_over_all_pixels():
+    logits = np.log([[[[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]]])
+    lesson = Lesson(None, tf.constant([[[0, 1, 1]]]), tf.constant([[[1.0, 0.0, 1.0]]], tf.float64))
+    expected = -(np.log(0.5) + np.log(0.8)) / 3
+    assert float(confident_cross_entropy(lesson, logits)) == pytest.approx(expected)
+
+
+def test_the_weight_of_consistency_grows():
+    model = make(MeanTeacher, rampup_steps=10)
+    found = []
+    for passed in (0, 5, 10, 20):
+        model.optimizer.iterations.assign(passed)
+        found.append(float(model.rampup()))
+    np.testing.assert_allclose(found, [np.exp(-5), np.exp(-1.25), 1, 1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_mean_teacher_step_against_numpy(norm, batch):
+    model = make(MeanTeacher, norm, rampup_steps=10, seed=4, lambda_semi=2.0)
+    (images, masks), unlabelled = batch
+    noise = np.clip(0.1 * tf.random.stateless_normal((3, 16, 16, 1), (4, 0)), -0.2, 0.2)
+    taught = softmax(model.averaged(unlabelled + noise, training=False).numpy())
+    halves = [softmax(model.segmenter(x, training=True).numpy()) for x in (images, unlabelled)]
+    counted = masks.numpy() != IGNORED
+    own = np.take_along_axis(halves[0], np.where(counted, masks, 0)[..., None], -1)[..., 0]
+    ce, semi = -np.log(own[counted]).mean(), ((halves[1] - taught) ** 2).mean()
+    values = step(make(MeanTeacher, norm, rampup_steps=10, seed=4, lambda_semi=2.0), batch)
+    expected = {"ce_loss": ce, "semi_loss": semi, "loss": ce + 2 * np.exp(-5) * semi}
+    assert values == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_fixmatch_step_against_numpy(features, batch):
+    settings = {"t_semi": 0.4, "seed": 5, "lambda_semi": 1.0, "features": features}
+    model, unlabelled = make(FixMatch, **settings), batch[1]
+    probabilities = softmax(model.segmenter(unlabelled, training=False).numpy())
+    classes, sure = probabilities.argmax(-1), probabilities.max(-1) > 0.4
+    assert 0 < sure.mean() < 1
+    seeds, losses = tf.random.split(tf.constant([5, 0], tf.int64), 5), []
+    for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
+        box = views.boxes(3, 16, 16, box_seed).numpy() > 0
+        seen, expected, counts = (
+            np.where(box.reshape(box.shape + (1,) * (x.ndim - 3)), np.roll(x, 1, 0), x)
+            for x in (views.harder(unlabelled, seed).numpy(), classes, sure)
+        )
+        said = softmax(model.segmenter(seen, training=True).numpy())
+        own = np.take_along_axis(said, expected[..., None], -1)[..., 0]
+        losses.append(-(np.log(own) * counts).mean())
+    values = step(model, batch)
+    assert values["kept"] == pytest.approx(sure.mean())
+    if not features:
+        assert values["semi_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert values["loss"] == pytest.approx(values["ce_loss"] + values["semi_loss"], rel=1e-5)
+
+
+def test_perturbed_features_without_dropping_are_the_network_itself(batch, monkeypatch):
+    monkeypatch.setattr("benchmarks.semi_supervised.fixmatch.DROPPED", 0.0)
+    model = make(FixMatch, features=True)
+    seed = tf.constant([1, 2], tf.int64)
+    whole = model.segmenter(batch[1], training=True).numpy()
+    np.testing.assert_allclose(model._perturbed(batch[1], seed), whole, atol=1e-5)
+    monkeypatch.setattr("benchmarks.semi_supervised.fixmatch.DROPPED", 0.5)
+    assert not np.allclose(model._perturbed(batch[1], seed), whole, atol=1e-2)
+
+
+@pytest.mark.parametrize("trainer", [MeanTeacher, FixMatch])
+def test_unlabelled_images_leave_the_moving_averages(trainer, batch):
+    settings = {"features": True, "t_semi": 0.0} if trainer is FixMatch else {}
+    found = []
+    for data in (batch, (batch[0], None)):
+        model = make(trainer, "batch", rate=0.0, **settings)
+        start = weights(model.segmenter)
+        values = step(model, data)
+        assert ("semi_loss" in values) is (data[1] is not None)
+        found.append([v.numpy() for v in model.segmenter.non_trainable_variables])
+    assert same(*found)
+    assert not same(start, weights(model.segmenter))
+
+
+@pytest.mark.parametrize("trainer", [MeanTeacher, FixMatch])
+def test_unlabelled_images_move_s(trainer, batch):
+    settings = {"features": True, "t_semi": 0.0} if trainer is FixMatch else {}
+    models = [make(trainer, lambda_semi=weight, **settings) for weight in (0.0, 1.0)]
+    for model in models:
+        step(model, batch)
+    assert not same(*(weights(model.segmenter) for model in models))
+
+
+# === Recipe strong without a part ===
+
+
+def strong(trainer=TeacherSegmenter, **settings):
+    model = make(trainer, d=Discriminator(CLASSES, (4, 8)), **settings)
+    model.set_trust(np.array([[0.0, 1, 0]] * CLASSES), np.zeros(CLASSES), np.full(CLASSES, 0.5))
+    return model
+
+
+def test_views_without_boxes_and_without_intensities(batch):
+    unlabelled = batch[1]
+    whole, _ = strong()._teach(unlabelled)
+    no_boxes, _ = strong(WithoutBoxes)._teach(unlabelled)
+    no_intensities, _ = strong(WithoutIntensities)._teach(unlabelled)
+    seeds = tf.random.split(tf.constant([0, 0], tf.int64), 2)
+    box = views.boxes(3, 16, 16, seeds[0])
+    np.testing.assert_allclose(no_boxes.images, views.harder(unlabelled, seeds[1]))
+    np.testing.assert_allclose(no_intensities.images, views.pasted(unlabelled, box))
+    np.testing.assert_array_equal(no_intensities.classes, whole.classes)
+    assert not np.array_equal(no_boxes.classes, whole.classes)
+
+
+def test_without_quotas_all_classes_count_alike():
+    assert np.all(strong(WithoutQuotas).class_weights == 1.0)
+    assert np.all(strong().class_weights == 0.5)
+
+
+def test_own_teacher_is_s():
+    model = strong(OwnTeacher)
+    assert model.teacher is model.segmenter and strong().teacher is not model.segmenter
+
+
+@pytest.fixture
+def held_out():
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, CLASSES, (5, 16, 16)).astype(np.uint8)
+    return Pool(rng.random((5, 16, 16, 1)).astype(np.float32), masks)
+
+
+def test_trust_without_d(held_out):
+    model = strong()
+    trust = SegmenterAlone(model, held_out, IGNORED).renew()
+    assert np.all(trust.coefficients[:, 2] == 0) and np.any(trust.coefficients[:, 1] != 1)
+
+
+def test_a_fixed_threshold_on_the_teachers_probability(held_out, batch, monkeypatch):
+    monkeypatch.setattr("benchmarks.semi_supervised.ablations.FIXED", 0.4)
+    model = strong(WithoutBoxes)
+    trust = FixedThreshold(model, held_out, IGNORED).renew()
+    said = softmax(model.averaged(held_out.images, training=False).numpy())
+    classes, trusted, right = (
+        said.argmax(-1),
+        said.max(-1) >= 0.4,
+        said.argmax(-1) == held_out.masks,
+    )
+    shares = [trusted[classes == k].mean() if (classes == k).any() else 0 for k in range(CLASSES)]
+    np.testing.assert_allclose(trust.shares, shares)
+    np.testing.assert_allclose(trust.class_weights, quotas(np.array(shares)))
+    known = [k for k in range(CLASSES) if (trusted & (classes == k)).any()]
+    precisions = [right[trusted & (classes == k)].mean() for k in known]
+    np.testing.assert_allclose(trust.precisions[known], precisions)
+    own = softmax(model.averaged(batch[1], training=False).numpy()).max(-1)
+    kept = (model._teach(batch[1])[0].weights.numpy() > 0).mean()
+    assert 0 < kept == pytest.approx((own >= 0.4).mean(), abs=0.01)
+    assert FIXED == 0.95
+
+
+# === Runs ===
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def settings(shared_phantom, tiny):
+    return {**tiny, "data": str(shared_phantom), "labelled_patients": 1}
+
+
+def rows_of(folder):
+    with (folder / "history.csv").open() as stream:
+        return [{**row, "steps_per_second": ""} for row in csv.DictReader(stream)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mean_teacher",
+        "unimatch",
+        pytest.param("fixmatch", marks=pytest.mark.slow),
+        pytest.param("strong_fixed_threshold", marks=pytest.mark.slow),
+        pytest.param("strong_own_teacher", marks=pytest.mark.slow),
+    ],
+)
+def test_a_method_trains_and_a_killed_run_resumes_to_the_same(
+    name, settings, tmp_path, monkeypatch
+):
+    method = find_method(name)
+    config = Config(**settings | dict(method.settings))
+    extension = {"build": method.build, "examiner": method.examiner}
+    whole = fit(config, tmp_path / "whole", **extension)
+    save = RunFolder.save_checkpoint
+
+    def save_once(self, *args, **kwargs):
+        save(self, *args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", save_once)
+        with pytest.raises(Killed):
+            fit(config, tmp_path / "run", **extension)
+    keras.utils.set_random_seed(12345)
+    assert fit(config, tmp_path / "run", resume=True, **extension) == whole
+    models = [keras.models.load_model(tmp_path / run / "last.keras") for run in ("whole", "run")]
+    assert type(models[0]) is type(models[1])
+    for ours, theirs in zip(*(weights(model) for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    rows = rows_of(tmp_path / "run")
+    assert rows == rows_of(tmp_path / "whole") and rows[-1]["semi_loss"] != ""
+    assert (models[0].discriminator is None) is not name.startswith("strong")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in METHODS if METHODS[n].build is not METHODS["paper"].build]
+)
+def test_every_model_is_saved_and_loaded(name, settings, tmp_path):
+    config = Config(**settings, classes=("a", "b", "c"), channels=1).replace(
+        **METHODS[name].settings
+    )
+    model = METHODS[name].build(config)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model) and loaded.get_config() == model.get_config()
+    assert same(weights(model), weights(loaded))
+
+
+def call(folder, *options):
+    return [
+        *("--data", str(folder), "--config", str(ROOT / "examples" / "phantom.yaml")),
+        *("--seeds", "0", "--labelled", "1", *options),
+    ]
+
+
+def test_a_wrong_call_is_refused(shared_phantom, tmp_path, capsys):
+    out = ("--out", str(tmp_path), "--results", str(tmp_path / "kept"))
+    assert run.main(call(shared_phantom, *out, "--methods", "magic")) == 2
+    assert "expected some of supervised_batch, " in capsys.readouterr().err
+    norm = ("--methods", "supervised_batch", "--set", "norm=instance")
+    assert run.main(call(shared_phantom, *out, *norm)) == 2
+    assert "method supervised_batch decides it (batch)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_trains_keeps_skips_and_tells_failures(shared_phantom, tiny, tmp_path):
+    out, kept = tmp_path / "runs", tmp_path / "kept"
+    given = [f"{name}={value}" for name, value in {**tiny, "steps": 2}.items()]
+    arguments = call(shared_phantom, "--out", str(out), "--results", str(kept), "--set", *given)
+    script = [sys.executable, str(ROOT / "benchmarks" / "semi_supervised" / "run.py"), *arguments]
+    # The only training patients are two: with both labelled there is no unlabelled image.
+    script += ["--methods", "supervised_batch,mean_teacher+lambda_semi=3", "--labelled", "1,2"]
+    result = subprocess.run(script, capture_output=True, text=True)
+    assert result.returncode == 1, result.stderr
+    assert result.stdout.splitlines()[-1] == "FAILED: phantom_2_mean_teacher+lambda_semi=3_seed0"
+    folder = kept / "phantom_1_mean_teacher+lambda_semi=3_seed0"
+    files = {"config.yaml", "split.json", "history.csv", "metrics.json"}
+    assert {file.name for file in folder.iterdir()} == files
+    assert not any(str(tmp_path) in (folder / name).read_text() for name in files)
+    assert "lambda_semi: 3.0" in (folder / "config.yaml").read_text()
+    assert json.loads((folder / "metrics.json").read_text())["per_case"] == []
+    assert list(json.loads((folder / "split.json").read_text())) == ["patients"]
+    again = subprocess.run(script, capture_output=True, text=True)
+    assert "3 of 4 runs are finished." in again.stdout
+    other = subprocess.run([*script, "--set", "steps=4"], capture_output=True, text=True)
+    assert other.returncode == 2 and "this run has steps 2, wanted is 4" in other.stderr
+
+
+# === Tables ===
+
+
+def write_result(folder, name, dice_of_patients, pooled, validation):
+    target = folder / name
+    target.mkdir(parents=True)
+
+    def scores(value):
+        return {"background": {"dice": 1.0}, "aorta": {"dice": value}}
+
+    content = {
+        "split": "test",
+        "pooled": {"foreground": {"dice": pooled}, "per_class": scores(pooled)},
+        "per_case": [],
+        "per_patient": [
+            {"patient": f"p{n}", "per_class": scores(v)} for n, v in enumerate(dice_of_patients)
+        ],
+    }
+    (target / "metrics.json").write_text(json.dumps(content))
+    (target / "history.csv").write_text(f"step,stage,val_dice\n1,a,{validation}\n2,a,0.1\n")
+
+
+def test_table_on_handmade_files(tmp_path):
+    base = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    write_result(tmp_path, "heart_x_5_supervised_batch_seed0", base, 0.7, 0.60)
+    write_result(tmp_path, "heart_x_5_supervised_batch_seed1", base, 0.8, 0.70)
+    write_result(tmp_path, "heart_x_5_supervised_instance_seed0", base - 0.1, 0.9, 0.50)
+    write_result(tmp_path, "heart_x_5_fixmatch_seed0", base + 0.02, 0.72, 0.62)
+    write_result(tmp_path, "heart_x_5_fixmatch_seed1", base + 0.04, 0.84, 0.64)
+    write_result(tmp_path, "heart_x_10_strong_seed0", base, 0.9, 0.8)
+    text = table.section(tmp_path, ("supervised_batch", "supervised_instance", "fixmatch"))
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith("#")] == [
+        *("## heart_x: 5 labelled patients", "## heart_x: 10 labelled patients")
+    ]
+    # The better supervised method is that with the better validation Dice, not test Dice.
+    assert (
+        "| method | seeds | test Dice | against supervised_batch, points (95% interval) |" in lines
+    )
+    assert "| supervised_batch | 2 of 2 | 0.750 ±0.071 | - |" in lines
+    assert "| supervised_instance | 1 of 2 | 0.900 | -10.0 (-10.0 to -10.0) |" in lines
+    assert "| fixmatch | 2 of 2 | 0.780 ±0.085 | +3.0 (+3.0 to +3.0) |" in lines
+    assert "| fixmatch | 0.630 ±0.014 |" in lines  # validation
+    missing = [line for line in lines if line.startswith("Missing")]
+    assert missing == [
+        "Missing, not finished or not run: strong (seed 0, 1); supervised_instance (seed 1).",
+        "Missing, not finished or not run: fixmatch (seed 0); supervised_batch (seed 0); "
+        "supervised_instance (seed 0).",
+    ]
+    assert lines.index("| supervised_batch | 2 of 2 | 0.750 ±0.071 | - |") < lines.index(
+        "| fixmatch | 2 of 2 | 0.780 ±0.085 | +3.0 (+3.0 to +3.0) |"
+    )
+
+
+def test_a_difference_rests_on_the_seeds_that_both_have(tmp_path):
+    for seed, change in ((0, 0.0), (1, 0.3)):
+        values = np.array([0.1, 0.2, 0.3, 0.4, 0.5]) + change
+        write_result(tmp_path, f"x_5_supervised_batch_seed{seed}", values, 0.5, 0.5)
+    values = np.array([0.1, 0.25, 0.3, 0.4, 0.5])
+    write_result(tmp_path, "x_5_strong_seed0", values, 0.5, 0.5)
+    runs = {r.seed: r for r in table.read_runs(tmp_path) if r.method == "supervised_batch"}
+    ours = {0: next(r for r in table.read_runs(tmp_path) if r.method == "strong")}
+    assert table._against(ours, runs).startswith("+1.0 (")
+    assert table._against({0: replace(ours[0], seed=0)}, {}) == "-"

@@ -1,0 +1,151 @@
+"""The command `tfadvseg rank` on networks of which it is known what they do not know."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.special import expit
+
+from tfadvseg.cli import main
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["rank", *map(str, arguments)])
+
+
+def ranked(run, folder, out):
+    """The rows of the table by case, in order."""
+    result = call(run, folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    with out.open(newline="") as stream:
+        rows = {row["case"]: row for row in csv.DictReader(stream)}
+    assert [int(row["rank"]) for row in rows.values()] == list(range(1, len(rows) + 1))
+    return rows, result.output
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "ranked.csv"
+
+
+def test_the_image_of_which_least_is_known_comes_first(make_clear_run, data, add, out, read_page):
+    for patient, grey in enumerate((255, 200, 135, 180), start=3):
+        add(f"p{patient}_a", grey, seed=patient)
+    rows, printed = ranked(make_clear_run(), data, out)
+    assert next(iter(rows)) == "p5_a" and "p1_a" not in rows and "p2_a" not in rows
+    assert rows["p5_a"]["patient"] == "p5" and rows["p5_a"]["patient_rank"] == "1"
+    benefits = [float(row["benefit"]) for row in rows.values()]
+    assert max(benefits) == benefits[0] and np.mean(benefits) == pytest.approx(1, abs=1e-3)
+    assert "2 images are left out: they are labelled." in printed
+    page = read_page(out.with_suffix(".html"))
+    assert page.count("img") == 8 and "p5_a: doubt" in page.pictures()
+    assert "Whole patients" in page.headings
+
+
+def test_the_numbers_are_those_worked_out_by_hand(make_clear_run, data, add, out):
+    """256 bright pixels, 64 of them grey; the probability of the vessel is expit(10 (x - 0.5))."""
+    add("p3_a", 135)
+    row = ranked(make_clear_run(), data, out)[0]["p3_a"]
+    x = cv2.imread(str(data / "images" / "p3_a.png"), 0) / 255 * (1.001) ** -2.0  # batch norms
+    teacher, student = expit(10 * (x - 0.5)), expit(9 * (x - 0.5))
+    predicted = teacher > 0.5
+    wrong = np.where(predicted, 1 - teacher, teacher).sum()
+    size = predicted.sum() + teacher.sum()
+    disputed, both = np.abs(teacher - student).sum(), (teacher + student).sum()
+    assert float(row["predicted_dice vessel"]) == pytest.approx(1 - wrong / size, abs=2e-4)
+    assert float(row["error vessel"]) == pytest.approx(wrong / size / 2, abs=2e-4)
+    assert float(row["disagreement vessel"]) == pytest.approx(disputed / both / 2, abs=2e-4)
+    coin = -(teacher * np.log2(teacher) + (1 - teacher) * np.log2(1 - teacher)).sum()
+    assert float(row["entropy vessel"]) == pytest.approx(coin / size / 2, abs=2e-4)
+    assert row["predicted_dice"] == row["predicted_dice vessel"]
+
+
+def test_ten_like_slices_of_a_patient_do_not_fill_the_top_ten(make_clear_run, data, add, out):
+    for place in range(10):
+        add(f"p3_{place}", 135, seed=place)
+    for patient in range(4, 14):
+        add(f"p{patient}_a", 170 + 5 * patient, seed=patient)
+    rows, _ = ranked(make_clear_run(), data, out)
+    first = [row["patient"] for row in list(rows.values())[:10]]
+    assert first[0] == "p3" and first.count("p3") <= 2 and len(set(first)) >= 9
+    assert {row["patient_rank"] for row in rows.values() if row["patient"] == "p3"} == {"1"}
+
+
+def test_a_volume_names_the_slice_of_which_least_is_known(make_clear_run, data, add, out):
+    add("p3_ct", 255, 255, 130, 255)
+    add("p4_ct", 140, 255)
+    run = make_clear_run()
+    rows, printed = ranked(run, data, out)
+    assert rows["p3_ct"]["slice"] == "3" and rows["p4_ct"]["slice"] == "1"
+    assert "3 of 4" in printed
+    files = (out, out.with_suffix(".html"))
+    before = [file.read_bytes() for file in files]
+    ranked(run, data, out)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_without_a_teacher_there_is_no_disagreement(make_clear_run, data, add, out):
+    add("p3_a", 135)
+    rows, _ = ranked(make_clear_run(averaging=0), data, out)
+    assert not any(name.startswith("disagreement") for name in rows["p3_a"])
+    assert "entropy vessel" in rows["p3_a"]
+
+
+def test_a_folder_of_images_and_a_table(make_clear_run, data, add, out, tmp_path):
+    run, pool = make_clear_run(), tmp_path / "pool"
+    add("p3_a", 135)
+    add("p4_a", 255)
+    pool.mkdir()
+    for name in ("p3_a", "p4_a"):
+        (data / "images" / f"{name}.png").rename(pool / f"{name}.png")
+    assert list(ranked(run, pool, out)[0]) == ["p3_a", "p4_a"]
+    table = tmp_path / "table.csv"
+    table.write_text("image,patient\npool/p3_a.png,x\npool/p4_a.png,p2\n")
+    rows, printed = ranked(run, table, out)
+    assert list(rows) == ["p3_a"] and "1 images are left out: they are of val" in printed
+
+
+def test_labelled_images_that_are_gone_are_said(make_clear_run, data, add, out, tmp_path):
+    run = make_clear_run()
+    add("p3_a", 135)
+    data.rename(tmp_path / "moved")
+    rows, printed = ranked(run, tmp_path / "moved", out)
+    assert rows["p3_a"]["novelty"] == "1.0000"
+    assert "1 of the 1 images that the run was trained on are not in" in printed
+
+
+class TestRefusals:
+    def refused(self, out, *arguments, words):
+        result = call(*arguments, "--out", out)
+        assert result.exit_code == 2, result.output
+        assert len(result.output.splitlines()) == 1
+        assert not [word for word in words if word not in result.output], result.output
+        assert not out.with_suffix(".html").exists() and not out.is_file()
+
+    def test_wrong_outputs(self, tmp_path):
+        for name, word in (("a.txt", ".csv"), ("none/a.csv", "no folder")):
+            self.refused(tmp_path / name, tmp_path, tmp_path, words=[word])
+
+    def test_no_run(self, tmp_path, out):
+        self.refused(out, tmp_path, tmp_path, words=["not a run folder"])
+
+    def test_no_calibration(self, make_clear_run, data, add, out):
+        add("p3_a", 135)
+        run = make_clear_run()
+        (run / "calibration.json").unlink()
+        self.refused(out, run, data, words=["calibration.json", "evaluate"])
+
+    def test_nothing_to_label(self, make_clear_run, data, out, tmp_path):
+        run = make_clear_run()
+        self.refused(out, run, data, words=["no image to label", "of 2, 2 have a mask"])
+        self.refused(out, run, tmp_path / "nowhere", words=["no such folder"])
+
+    def test_images_that_do_not_fit(self, make_clear_run, data, add, out):
+        run = make_clear_run()
+        add("p3_a", 135)
+        cv2.imwrite(str(data / "images" / "p4_a.png"), np.zeros((8, 8, 3), np.uint8))
+        self.refused(out, run, data, words=["p4_a.png", "3 channel(s), expected 1"])
+        (data / "images" / "p4_a.png").write_bytes(b"no image")
+        self.refused(out, run, data, words=["p4_a.png", "decoded"])

@@ -1,0 +1,1 @@
+"""Where to label next: unlabelled images by what their labels would teach."""

@@ -1,0 +1,192 @@
+"""The ranking of a pool: every case with its place, what it would teach, and how new it is."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfadvseg.data.folders.cases import Case
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.quality import Calibration
+from tfadvseg.preparation import check_cases
+from tfadvseg.progress import Progress, silent
+from tfadvseg.ranking.measures import INGREDIENTS
+from tfadvseg.ranking.observer import Observer, Survey
+from tfadvseg.ranking.pool import Pool, find_pool
+from tfadvseg.ranking.selection import benefits, choose, shares
+from tfadvseg.run_folder import RunFolder, write_whole
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A case in its place.
+
+    Attributes:
+        case: the image.
+        rank: place among the cases, from 1 on.
+        patient_rank: place of its patient, if patients are labelled whole.
+        patient_benefit: how much is not known of all images of its patient together.
+        benefit: how much is not known of it; 1 is the average of the pool.
+        novelty: from 0, like an image that is labelled or ranked before, to 1.
+        slice_number: the slice of which least is known, from 1 on.
+        slices: how many it has.
+        predicted_dice: (F,) of the foreground classes; NaN where none is to be expected.
+        shares: (3, F) of the ingredients and the foreground classes.
+    """
+
+    case: Case
+    rank: int
+    patient_rank: int
+    patient_benefit: float
+    benefit: float
+    novelty: float
+    slice_number: int
+    slices: int
+    predicted_dice: np.ndarray
+    shares: np.ndarray
+
+    @property
+    def mean_dice(self) -> float | None:
+        """The mean over the classes where it is defined; None where it is nowhere."""
+        known = self.predicted_dice[np.isfinite(self.predicted_dice)]
+        return float(known.mean()) if len(known) else None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A ranked pool.
+
+    Attributes:
+        cases: in the order of their ranks.
+        classes: names of the foreground classes.
+        ingredients: names of those that are known; without averaged weights (`averaging: 0`) there
+            is no teacher, and no disagreement.
+        pool: what was ranked, and what was left out.
+    """
+
+    cases: tuple[Ranked, ...]
+    classes: tuple[str, ...]
+    ingredients: tuple[str, ...]
+    pool: Pool
+
+
+def rank(run: Path, root: Path, progress: Callable[[str], Progress] = lambda _: silent) -> Ranking:
+    """Ranks the unlabelled images of a folder by what their labels would teach the model of a run.
+
+    Args:
+        run: the run folder; its best model looks at the images.
+        root: a data folder, whose images without a mask are ranked, or a folder of images.
+        progress: makes, of what is being done, what shows how far it has come.
+
+    Raises:
+        InputError: if there is no such run or folder, no calibration, nothing to label, or an
+            image that cannot be read or does not fit the model.
+    """
+    config = RunFolder(run).read_config()
+    calibration, pool = Calibration.read(run), find_pool(run, root)
+    check_cases(pool.cases, config, progress("Reading"))
+    observer = Observer(Predictor.load(run), calibration)
+    seen = observer.survey(pool.cases, progress("Ranking"))
+    known = np.zeros((0, seen.features.shape[1]))
+    if pool.labelled:
+        known = observer.survey(pool.labelled, progress("Comparing")).features
+    ingredients = tuple(n for n in INGREDIENTS if n != "disagreement" or observer.has_teacher)
+    return Ranking(_ranked(pool, seen, known), (config.classes or ())[1:], ingredients, pool)
+
+
+def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
+    """Every case in its place; `known` are the features (L, K) of the labelled cases."""
+    typical = seen.measures.sizes.mean(axis=0)
+    per_slice = benefits(shares(seen.measures, typical))
+    cases = seen.measures.summed(seen.case_of)
+    missing, dice = shares(cases, typical), cases.predicted_dice()
+    benefit = benefits(missing)
+    patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
+    order, novelty = choose(benefit, seen.features, patients, known, labelled)
+    of_patient = _rank_patients(patients, seen, labelled, known)
+    result = []
+    for place, index in enumerate(order, start=1):
+        own = np.flatnonzero(seen.case_of == index)
+        ranked = Ranked(
+            pool.cases[index],
+            place,
+            *of_patient[patients[index]],
+            float(benefit[index]),
+            float(novelty[index]),
+            int(per_slice[own].argmax()) + 1,
+            len(own),
+            dice[index],
+            missing[index],
+        )
+        result.append(ranked)
+    return tuple(result)
+
+
+def _rank_patients(
+    patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: np.ndarray
+) -> dict[str, tuple[int, float]]:
+    """Place and benefit of each patient: chosen as cases are, all that there is of him as one."""
+    names, index = np.unique(patients, return_inverse=True)
+    known_names, known_index = np.unique(labelled, return_inverse=True)
+    measures = seen.measures.summed(index[seen.case_of])
+    benefit = benefits(shares(measures, seen.measures.sizes.mean(axis=0)))
+    order, _ = choose(
+        benefit,
+        _means(seen.features, index, len(names)),
+        names.tolist(),
+        _means(known, known_index, len(known_names)),
+        known_names.tolist(),
+    )
+    places = enumerate(order, start=1)
+    return {str(names[patient]): (place, float(benefit[patient])) for place, patient in places}
+
+
+def _means(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
+    """The means of the rows (N, K) of each group, (number, K)."""
+    sums = np.zeros((number, values.shape[1]))
+    np.add.at(sums, groups, values)
+    return sums / np.bincount(groups, minlength=number)[:, np.newaxis]
+
+
+def write_csv(ranking: Ranking, file: Path) -> None:
+    """Writes a row for each case, in the order of the ranks; what is not known stays blank."""
+    rows = [_row(ranked, ranking) for ranked in ranking.cases]
+
+    def write(path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_whole(file, write)
+
+
+def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
+    dice = dict(zip(ranking.classes, ranked.predicted_dice, strict=True))
+    row: dict[str, Any] = {
+        "rank": ranked.rank,
+        "case": ranked.case.name,
+        "file": str(ranked.case.image.path),
+        "patient": ranked.case.patient,
+        "patient_rank": ranked.patient_rank,
+        "patient_benefit": _number(ranked.patient_benefit),
+        "slice": ranked.slice_number,
+        "benefit": _number(ranked.benefit),
+        "novelty": _number(ranked.novelty),
+        "predicted_dice": _number(ranked.mean_dice),
+        **{f"predicted_dice {name}": _number(value) for name, value in dice.items()},
+    }
+    for ingredient, values in zip(INGREDIENTS, ranked.shares, strict=True):
+        if ingredient in ranking.ingredients:
+            named = zip(ranking.classes, values, strict=True)
+            row |= {f"{ingredient} {name}": _number(value) for name, value in named}
+    return row
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or np.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,116 @@
+"""fit: data -> networks -> compile -> rounds of training and validation -> run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tfadvseg.building import build_model
+from tfadvseg.calibrating import calibrate
+from tfadvseg.config import Config
+from tfadvseg.data.folders.split import Split
+from tfadvseg.data.phantom import write_phantom
+from tfadvseg.errors import InputError
+from tfadvseg.evaluation import evaluate
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.preparation import prepare
+from tfadvseg.progress import bar
+from tfadvseg.report.run_report import write_run_report
+from tfadvseg.run_folder import RunFolder, environment, write_text
+from tfadvseg.training.pseudo_labels import Examiner
+from tfadvseg.training.session import Session
+
+
+def fit(
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+    build: Callable[[Config], AdversarialSegmenter] = build_model,
+    examiner: type[Examiner] = Examiner,
+) -> dict[str, Any] | None:
+    """Trains by a configuration and leaves a run folder.
+
+    Args:
+        config: the settings; with `resume`, those of the run are taken instead.
+        out: the run folder.
+        resume: go on from the last checkpoint of the run in `out`.
+        overwrite: replace a run in `out`.
+        console: where to show progress; nowhere by default.
+        build: makes and compiles the model; for trainers of one's own, which are registered with
+            Keras so that `resume` can load them (`building.build_trainer`).
+        examiner: judges the pseudo-labels of a `TeacherSegmenter` before every round.
+
+    Returns:
+        The content of `metrics.json`; None where there is no case to evaluate.
+
+    Raises:
+        InputError: if the configuration, the data or the folder is wrong; nothing is changed.
+        TrainingError: if a loss is no number, or a checkpoint cannot be written.
+    """
+    console = console or Console(quiet=True)
+    folder = RunFolder(out)
+    folder.check(resume=resume, overwrite=overwrite)
+    if resume:
+        config = folder.read_config()
+    elif config.data is None:
+        config = config.replace(data=str(_phantom_beside(out)))
+    _check_data_outside(config, out)
+    config, split = prepare(config, bar(console, "Reading files"))
+    _enter(folder, config, split, resume=resume)
+    Session(folder, config, split, console, build=build, examiner=examiner).train()
+    return finish(folder, split, console)
+
+
+def _phantom_beside(out: Path) -> Path:
+    """The generated phantom of a run without data, drawn where it is not there yet."""
+    data = out.with_name(f"{out.name}-data")
+    if not data.exists():
+        write_phantom(data)
+    return data
+
+
+def _check_data_outside(config: Config, out: Path) -> None:
+    """Refuses data inside the run folder, which `--overwrite` would delete."""
+    for name in ("data", "unlabelled"):
+        path = getattr(config, name)
+        if path is not None and Path(path).resolve().is_relative_to(out.resolve()):
+            raise InputError(
+                f"{name}: {path} lies inside the run folder {out}; choose another --out"
+            )
+
+
+def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> None:
+    """Writes what the run is, or on resume checks that it is still the same."""
+    if resume:
+        if folder.read_json("split.json") != split.to_json():
+            raise InputError(
+                f"{folder.path}: the cases in {config.data} are not those that this run began "
+                "with; bring them back, or start another run"
+            )
+        return
+    folder.create()
+    write_text(folder.path / "config.yaml", config.to_yaml())
+    folder.write_json("split.json", split.to_json())
+    folder.write_json("environment.json", environment())
+
+
+def finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
+    """Calibrates the best model, evaluates it on the test split, else validation, and reports."""
+    result = None
+    if split.val:
+        predictor = Predictor.load(folder.path)
+        calibrate(predictor, split.val, bar(console, "Calibrating")).write(folder.path)
+    if split.test or split.val:
+        result = evaluate(folder.path, progress=bar(console, "Evaluating"))
+        folder.write_json("metrics.json", result)
+    else:
+        console.print("No validation or test patient: best.keras is the last model, unjudged.")
+    write_run_report(folder.path)
+    return result

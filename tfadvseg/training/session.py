@@ -1,0 +1,256 @@
+"""Session: the training of a run, from round to round."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+
+from tfadvseg.building import arithmetic
+from tfadvseg.config import Config
+from tfadvseg.data.augment import geometric
+from tfadvseg.data.folders.split import Split
+from tfadvseg.data.pipeline import training_stream
+from tfadvseg.errors import TrainingError
+from tfadvseg.evaluation import score_cases
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
+from tfadvseg.run_folder import RunFolder
+from tfadvseg.training.health import SEMI, harms, troubles
+from tfadvseg.training.monitoring import StepBar, TensorBoard
+from tfadvseg.training.outliers import find_outliers
+from tfadvseg.training.pools import load_pools
+from tfadvseg.training.pseudo_labels import TARGET, Examiner
+from tfadvseg.training.rounds import Round, rounds
+from tfadvseg.training.telling import description, round_line, trust_line
+
+
+class Session:
+    """Networks, images and the state of a run; goes on from its last checkpoint.
+
+    Args:
+        folder: of the run, with its configuration and split.
+        config: resolved.
+        split: the cases.
+        console: where to show progress.
+        build: makes and compiles the model.
+        examiner: judges the pseudo-labels of a `TeacherSegmenter` before every round.
+
+    Attributes:
+        state: what a checkpoint keeps beside the model: `step`, rows of the `history`, the `best`
+            validation Dice and how many rounds it is `stale`, what was trusted (`trust`), who is
+            unlike the labelled patients (`outliers`, once known), troubles that were `told`, and
+            whether the unlabelled images are `given_up`.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: Config,
+        split: Split,
+        console: Console,
+        *,
+        build: Callable[[Config], AdversarialSegmenter],
+        examiner: type[Examiner],
+    ):
+        keras.utils.set_random_seed(config.seed)  # the order of the images depends on it too
+        self.folder, self.config, self.split, self.console = folder, config, split, console
+        self.state: dict[str, Any] = {
+            "step": 0,
+            "best": None,
+            "stale": 0,
+            "history": [],
+            "trust": [],
+            "told": [],
+            "given_up": False,
+        }
+        self.model: Any = self._load_or_build(build)
+        self._examiner = examiner
+
+    def train(self) -> None:
+        """Runs the rounds that are not done yet."""
+        for line in description(self.config, self.split, self.model):
+            self.console.print(line)
+        todo = list(rounds(self.config, self.state["step"]))
+        if not todo or self._is_stale():
+            self.console.print("Nothing left to train.")
+            return
+        self._prepare()
+        with self.steps.progress:
+            for planned in todo:
+                if planned.stage == SEMI and "outliers" not in self.state:
+                    self._compare()
+                given_up = self.state["given_up"]
+                self._round(replace(planned, stage="adversarial") if given_up else planned)
+                if self._is_stale():
+                    self.console.print(
+                        f"Stopped early: {self.state['stale']} validations without improvement."
+                    )
+                    break
+
+    def _load_or_build(self, build: Callable[[Config], AdversarialSegmenter]) -> Any:
+        checkpoints = self.folder.checkpoints()
+        if not checkpoints:
+            return build(self.config)
+        self.state |= self.folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
+        with arithmetic(self.config):
+            return keras.models.load_model(checkpoints[-1] / "model.keras")
+
+    def _prepare(self) -> None:
+        """Loads the images, and makes what looks at them."""
+        taught = isinstance(self.model, TeacherSegmenter)
+        self.pools = load_pools(self.config, self.split, self.console, held_out=taught)
+        outliers = self.state.get("outliers")
+        if outliers and outliers["excluded"]:
+            self.pools = self.pools.leaving_out(outliers["names"])
+        held_out = self.pools.held_out
+        self.examiner = (
+            self._examiner(self.model, held_out, self.config.ignored()) if held_out else None
+        )
+        self.predictor = Predictor(self.model, self.config)
+        cases = self.split.val or self.split.labelled
+        self.board = TensorBoard(self.folder.path / "tensorboard", cases)
+        self.steps = StepBar(self.console, self.config.total_steps(0), self.state["step"])
+
+    def _compare(self) -> None:
+        """Looks for unlabelled patients unlike the labelled ones, before they are trusted."""
+        unlabelled: Any = self.pools.unlabelled  # this stage has some
+        known = [pool for pool in (self.pools.labelled, self.pools.held_out) if pool]
+        self.state["outliers"] = None
+        if len(set(np.concatenate([pool.patients for pool in known]))) < 2:
+            self.console.print("Outliers are not looked for: that takes two labelled patients.")
+            return
+        found = find_outliers(self.model, unlabelled, known)
+        names, exclude = found.outliers, self.config.exclude_outliers
+        self.state["outliers"] = asdict(found) | {"names": names, "excluded": exclude}
+        if not names:
+            return
+        if not exclude:
+            self.console.print(f"Warning: {found}. Leave them out with --exclude-outliers.")
+            return
+        self.console.print(f"{found}. They are left out.")
+        self.pools = self.pools.leaving_out(names)
+        if len(names) == len(found.patients):
+            self.state["given_up"] = True
+            self.console.print("Nobody is left: going on without unlabelled images.")
+
+    def _round(self, part: Round) -> None:
+        """Trains a round, validates, keeps all that resume needs, and tells of it."""
+        row, val = self._steps(part), self.split.val
+        scores = score_cases(self.predictor, val, "val", surfaces=False) if val else None
+        self._note(row, scores)
+        best = self.state["stale"] == 0
+        if harms(self.state["history"]) and not self.state["given_up"]:
+            self._give_up()
+        self._keep(row, best=best)
+        self.console.print(round_line(row, self.config, best=best and scores is not None))
+        if "d_fake_unlabelled" in row:
+            self.console.print(trust_line(row, self.config), highlight=False)
+        for name, text in troubles(self.state["history"]).items():
+            if name not in self.state["told"]:
+                self.state["told"].append(name)
+                self.console.print(f"Warning: {text}.")
+
+    def _steps(self, part: Round) -> dict[str, Any]:
+        """Trains the steps of a round; returns its row of the history."""
+        config = self.config
+        # Before the semi-supervised stage, unlabelled images cost time and change nothing, unless
+        # the discriminator or L_adv takes them.
+        early = config.lambda_adv_unlabelled > 0 or config.discriminator_fakes == "both"
+        trust = self._examine(part)
+        stream = training_stream(
+            self.pools.labelled,
+            self.pools.unlabelled if part.stage == SEMI or early else None,
+            batch_size=config.batch_size,
+            unlabelled_batch_size=config.unlabelled_batch_size,
+            augmentations=config.augment,
+            unlabelled_augmentations=(
+                geometric(config.augment) if self.model.weak_unlabelled else None
+            ),
+            seed=config.seed,
+            start_step=part.start,
+        )
+        began = time.perf_counter()
+        try:
+            history = self.model.fit(
+                stream,
+                steps_per_epoch=part.stop - part.start,
+                verbose=0,
+                shuffle=False,  # the stream is shuffled
+                callbacks=[self.steps],
+            )
+        except tf.errors.InvalidArgumentError as error:
+            raise self._not_finite(error) from error
+        speed = (part.stop - part.start) / (time.perf_counter() - began)
+        losses = {name: float(values[0]) for name, values in history.history.items()}
+        position = {"step": part.stop, "stage": part.stage}
+        return {**position, **losses, **trust, "steps_per_second": speed}
+
+    def _examine(self, part: Round) -> dict[str, float]:
+        """Finds out which pseudo-labels to trust in a round; returns columns of its row."""
+        if self.examiner is None or part.stage != SEMI:
+            return {}
+        found, names = self.examiner.renew(), self.config.classes or ()
+        self.state["trust"].append({"step": part.start, "classes": found.to_json(names)})
+        return found.to_row(names)
+
+    def _not_finite(self, error: Exception) -> Exception:
+        """Names the step and the loss that is not a number; other errors stay what they are."""
+        found = re.search(r"(\w*loss) : Tensor had (\w+)", str(error))
+        if not found:
+            return error
+        step = int(self.model.optimizer.iterations) + 1
+        return TrainingError(
+            f"step {step}: {found.group(1)} is {found.group(2)}; no weight was changed by this "
+            "step. Lower learning_rate, or look for extreme intensities in the images"
+        )
+
+    def _note(self, row: dict[str, Any], scores: dict[str, Any] | None) -> None:
+        """Adds the validation to the row, and the row to the state."""
+        state, score = self.state, None
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        if scores is not None:
+            foreground = scores["pooled"]["foreground"]
+            row |= {"val_dice": foreground["dice"], "val_miou": foreground["miou"]}
+            score = foreground["dice"]
+        improved = scores is None or state["best"] is None or (score or 0) > state["best"]
+        state["best"] = (score or 0) if improved else state["best"]
+        state["stale"] = 0 if improved else state["stale"] + 1
+        state["step"] = row["step"]
+        state["history"].append(row)
+
+    def _give_up(self) -> None:
+        """Goes back to the best model, which is one of before the stage, and on without it."""
+        best = keras.models.load_model(self.folder.path / "best.keras", compile=False)
+        self.model.set_weights(best.get_weights())
+        self.state["given_up"] = True
+        self.console.print(
+            f"The semi-supervised stage is given up at step {self.state['step']}: on the "
+            f"validation patients Dice fell from {self.state['best']:.3f} and stayed below. Going "
+            "on from the best model before it, without unlabelled images."
+        )
+
+    def _keep(self, row: dict[str, Any], *, best: bool) -> None:
+        """Writes the checkpoint and what is read beside it."""
+        folder, state = self.folder, self.state
+        try:
+            folder.save_checkpoint(self.model, row["step"], state, best=best)
+            folder.write_history(state["history"])
+            if state.get("outliers"):
+                folder.write_json("outliers.json", state["outliers"])
+            if state["trust"]:
+                folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
+            self.board.write(row, self.predictor)
+        except OSError as error:
+            raise folder.cannot_write(row["step"], error) from error
+
+    def _is_stale(self) -> bool:
+        patience = self.config.early_stopping
+        return patience is not None and self.state["stale"] >= patience
