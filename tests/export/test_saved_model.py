@@ -17,8 +17,12 @@ from tensorflow_serving.config import model_server_config_pb2
 from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.export import parity, saved_model
+from tfadvseg.export.model_card import model_card
 from tfadvseg.export.saved_model import export_saved_model
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.run_folder import RunFolder
+
+ABOUT = {"tfadvseg": "0", "checkpoint": "best", "run": "first", "classes": [], "signatures": {}}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,10 @@ def same(answer, expected):
     np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=1e-6)
     np.testing.assert_array_equal(answer["mask"], expected.masks)
     np.testing.assert_allclose(answer["confidence"], expected.confidence, atol=1e-6)
+
+
+def test_the_card_of_a_run_that_has_not_ended_does_not_deny_its_patients(run):
+    assert "the run was not scored" in model_card("heart", 1, RunFolder(run), ABOUT)
 
 
 def test_any_size_and_batch_of_floats(signatures, predictor, slices):
