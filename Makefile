@@ -1,6 +1,6 @@
 # make            lists the targets
 # make demo       PYTHON=python3.12 picks the interpreter, VENV=.venv-3.12 keeps its environment apart
-# make test       ARGS="-k losses -x" goes to pytest
+# make test       ARGS="-k losses -x" goes to pytest; JOBS=0 takes one process in place of two
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,12 +8,18 @@ OLDEST_VENV ?= .venv-oldest
 OLDEST_PYTHON ?=
 TRITON_VENV ?= .venv-triton
 TRITON_PYTHON ?=
+JOBS ?= 2
 ARGS ?=
 
 PIP_INSTALL = -m pip --disable-pip-version-check install --quiet
 # The first releases of Python 3.10 bring a pip that cannot do editable installs; a no-op with any later one.
 PIP_MEND = $(PIP_INSTALL) 'pip>=21.3'
 PACKAGING = pyproject.toml setup.py
+# Tests that follow each other share what their fixtures made: each process takes a run of them, then steals.
+PYTEST = -m pytest -n $(JOBS) --dist worksteal
+# What no version of a dependency changes: plain Python about folders, plans and texts, and the files in deploy/.
+VERSION_FREE = crossval/test_folds.py crossval/test_material.py crossval/test_plan.py data/checks data/folders \
+  deploy test_config.py test_docs.py
 DATA = runs/demo-data
 RUN = runs/demo
 
@@ -22,7 +28,7 @@ RUN = runs/demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
-	@echo 'Variables: PYTHON=python3.12 (default python3), VENV=.venv, ARGS="-k losses" (for pytest),'
+	@echo 'Variables: PYTHON=python3.12 (default python3), VENV=.venv, ARGS="-k losses" (for pytest), JOBS=2,'
 	@echo '           OLDEST_PYTHON=/path/to/python3.10 (for test-oldest), TRITON_PYTHON=... (for triton-env)'
 
 demo: export TF_CPP_MIN_LOG_LEVEL = 3
@@ -36,10 +42,10 @@ demo: $(VENV)/.installed ## train on a generated phantom, evaluate, predict: pic
 	@echo "      The run (model, metrics, history):   $(CURDIR)/$(RUN)"
 
 test: $(VENV)/.installed-dev ## run the tests (ARGS="..." goes to pytest)
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
 test-oldest: $(OLDEST_VENV)/.installed ## run the suite's core on the oldest Python and TensorFlow claimed
-	$(OLDEST_VENV)/bin/python -m pytest -m "not slow" --ignore tests/deploy $(ARGS)
+	$(OLDEST_VENV)/bin/python $(PYTEST) -m "not slow" $(VERSION_FREE:%=--ignore tests/%) $(ARGS)
 
 triton-env: $(TRITON_VENV)/.installed ## install the real Triton, 600 MB, which `make test` then uses
 
@@ -101,7 +107,7 @@ $(OLDEST_VENV)/.installed: $(PACKAGING) constraints-oldest.txt
 	echo "Installing tfadvseg's oldest dependencies into $(OLDEST_VENV) with $$python: a minute or two ..."; \
 	"$$python" -m venv --clear $(OLDEST_VENV)
 	@$(OLDEST_VENV)/bin/python $(PIP_MEND)
-	@$(OLDEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable '.[serve]' pytest
+	@$(OLDEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable '.[serve]' pytest pytest-xdist
 	@touch $@
 
 $(TRITON_VENV)/.installed: Makefile

@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TFADVSEG_SALT"] = "tests"  # else a file in the home of whoever runs the tests
 
 import base64
+import gc
 import re
 import shutil
 from html.parser import HTMLParser
@@ -16,7 +17,6 @@ import numpy as np
 import pytest
 
 from tfadvseg import telemetry
-from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.preparation import prepare
@@ -34,6 +34,12 @@ TINY = {
     "batch_size": 2,
     "unlabelled_batch_size": 2,
 }
+
+
+def pytest_collection_finish():
+    """Spares the garbage collector what was imported, where it spent a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,6 +71,7 @@ def shared_phantom(tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_run(shared_phantom, tiny, tmp_path_factory):
     """A run folder whose networks were never trained: what they say is random but fixed."""
+    from tfadvseg.building import build_model  # here: TensorFlow, which most tests do without
 
     def make(data=shared_phantom, **settings):
         config, split = prepare(Config(**{**tiny, "data": str(data), **settings}))
@@ -76,6 +83,22 @@ def make_run(shared_phantom, tiny, tmp_path_factory):
         return folder.path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def adversarial_run(make_run):
+    """A run with a discriminator, which no test changes."""
+    return make_run(recipe="adversarial")
+
+
+@pytest.fixture(scope="session")
+def exported_run(adversarial_run, tmp_path_factory):
+    """Its SavedModel with confidence, version 1 of `heart`, which no test changes."""
+    from tfadvseg.export.saved_model import export_saved_model
+
+    return export_saved_model(
+        adversarial_run, tmp_path_factory.mktemp("exported") / "heart", confidence=True
+    )[0]
 
 
 @pytest.fixture

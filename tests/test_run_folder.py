@@ -3,7 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from tfadvseg.cli import main
 from tfadvseg.errors import InputError
 from tfadvseg.run_folder import RunFolder, write_whole
 
@@ -70,9 +72,6 @@ def test_a_full_disk_leaves_the_previous_checkpoint(shared_phantom, tiny_options
     assert not (run / "checkpoints" / "writing").exists()
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
-    cli = [sys.executable, "-m", "tfadvseg.cli"]
-    resumed = subprocess.run(
-        [*cli, "fit", "--out", str(run), "--resume"], capture_output=True, text=True
-    )
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = CliRunner().invoke(main, ["fit", "--out", str(run), "--resume"])
+    assert resumed.exit_code == 0, resumed.output
     assert (run / "metrics.json").is_file()

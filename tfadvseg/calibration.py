@@ -23,7 +23,7 @@ from scipy.special import expit, log_expit
 
 LIMIT = 12.0  # of logits: beyond it arithmetic of 32 bits knows no more
 PIXELS = 40_000  # of a class that are fitted
-PRIOR = 1.0  # pixels' worth of evidence that S's probability is right as it is
+PRIOR = 1.0
 START = (0.0, 1.0, 0.0)  # P(right) is S's probability
 GROUPS = 200  # of pixels with about the same P(right)
 
@@ -109,12 +109,17 @@ class Sampler:
         return Judged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def fit(pixels: Judged, num_classes: int) -> np.ndarray:
+def fit(pixels: Judged, num_classes: int, prior: float = PRIOR) -> np.ndarray:
     """The coefficients (C, 3) of every class, by penalised maximum likelihood.
 
     A class that nothing was predicted as keeps S's probability.
+
+    Args:
+        pixels: whose label is known.
+        num_classes: C.
+        prior: pixels' worth of evidence that S's probability is right as it is.
     """
-    return np.stack([_fit_class(pixels, index) for index in range(num_classes)])
+    return np.stack([_fit_class(pixels, index, prior) for index in range(num_classes)])
 
 
 def probability_right(coefficients: np.ndarray, pixels: Judged) -> np.ndarray:
@@ -181,8 +186,8 @@ def logit(values: np.ndarray) -> np.ndarray:
     return np.log(values) - np.log1p(-values)
 
 
-def _fit_class(pixels: Judged, index: int) -> np.ndarray:
-    """Maximises the likelihood of one class, which `PRIOR` keeps from extremes."""
+def _fit_class(pixels: Judged, index: int, prior: float) -> np.ndarray:
+    """Maximises the likelihood of one class, which the prior keeps from extremes."""
     own = np.nonzero(pixels.classes == index)[0]
     own = own[:: max(1, len(own) // PIXELS)]
     x, y = pixels.evidence[own], pixels.right[own].astype(np.float64)
@@ -192,6 +197,6 @@ def _fit_class(pixels: Judged, index: int) -> np.ndarray:
         said, away = x @ coefficients, coefficients - start
         surprise = -np.sum(y * log_expit(said) + (1 - y) * log_expit(-said))
         slope = x.T @ (expit(said) - y)
-        return surprise + PRIOR / 2 * np.sum(away**2), slope + PRIOR * away
+        return surprise + prior / 2 * np.sum(away**2), slope + prior * away
 
     return np.asarray(minimize(cost, start, jac=True, method="BFGS").x)

@@ -7,16 +7,27 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
+
+from tfadvseg.cli import main
 
 CLI = [sys.executable, "-m", "tfadvseg.cli"]
 
 
 def run(folder, *arguments, status=0):
+    """A command as a process of its own."""
     result = subprocess.run(
         [*CLI, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=600
     )
     assert result.returncode == status, result.stderr
     return result
+
+
+def refused(*arguments):
+    """The line of a refused command, which is called in this process."""
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 2, (result.output, result.exception)
+    return result.stderr
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +77,8 @@ def test_predict_writes_masks_overlays_and_confidence(workspace):
 
 def test_predict_never_replaces_its_input(workspace):
     before = {path: path.read_bytes() for path in (workspace / "p" / "images").iterdir()}
-    result = run(workspace, "predict", "r", "p/images", "--out", "p/images", status=2)
-    assert "could replace them" in result.stderr
+    images = workspace / "p" / "images"
+    assert "could replace them" in refused("predict", workspace / "r", images, "--out", images)
     assert before == {path: path.read_bytes() for path in (workspace / "p" / "images").iterdir()}
 
 
@@ -78,8 +89,8 @@ def test_the_same_command_resumes(workspace, tiny_options):
 
 
 @pytest.mark.slow
-def test_fit_without_data_trains_on_a_phantom_beside_the_run(workspace):
-    run(workspace, "fit", "--set=steps=2", "--set=base_filters=4", "--set=image_size=32")
+def test_fit_without_data_trains_on_a_phantom_beside_the_run(workspace, tiny_options):
+    run(workspace, "fit", *tiny_options, "--set=steps=2")
     assert (workspace / "runs" / "phantom-data" / "cases.csv").is_file()
     assert (workspace / "runs" / "phantom" / "metrics.json").is_file()
 
@@ -116,5 +127,6 @@ def test_predict_finds_a_bad_image_before_it_writes_a_mask(workspace):
     result = run(workspace, "predict", "r", "mixed", "--out", "o2", status=2)
     assert "b.png" in result.stderr and len(result.stderr.splitlines()) == 1
     cv2.imwrite(str(folder / "b.png"), np.zeros((9, 9, 3), np.uint8))
-    assert "1 channel" in run(workspace, "predict", "r", "mixed", "--out", "o2", status=2).stderr
+    line = refused("predict", workspace / "r", folder, "--out", workspace / "o2")
+    assert "1 channel" in line and len(line.splitlines()) == 1
     assert not (workspace / "o2").exists()

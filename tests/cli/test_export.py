@@ -16,12 +16,11 @@ def test_what_is_no_run_is_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.parametrize("extra", [[], pytest.param(["--confidence"], marks=pytest.mark.slow)])
-def test_it_says_what_it_compared_and_wrote(tmp_path, shared_phantom, tiny_options, extra):
+def test_it_says_what_it_compared_and_wrote(tmp_path, shared_phantom, tiny_options):
     run = tmp_path / "run"
     fit = ["fit", "--data", shared_phantom, "--out", run, "--recipe", "adversarial", *tiny_options]
     assert CliRunner().invoke(main, list(map(str, fit))).exit_code == 0
-    result = call("savedmodel", run, "--out", tmp_path / "models" / "net", *extra)
+    result = call("savedmodel", run, "--out", tmp_path / "models" / "net", "--confidence")
     assert result.exit_code == 0, result.output
     assert "0 of " in result.stdout and "mask pixels differ" in result.stdout
     wrote = f"Wrote {tmp_path / 'models' / 'net' / '1'} (model card: "

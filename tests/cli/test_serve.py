@@ -34,7 +34,8 @@ def test_folders_without_a_model(refused, folder, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty/NAME/<integer>/saved_model.pb" in refused(where=tmp_path / "empty")
     assert f"give {folder / 'net'}" in refused(where=folder / "net" / "3")
-    assert "model.onnx" in refused("--engine=onnxruntime")
+    line = refused("--engine=onnxruntime")
+    assert "model.onnx" in line and "tfadvseg export onnx RUN" in line
 
 
 def test_versions_and_labels(refused):

@@ -42,7 +42,7 @@ def workspace(tmp_path_factory, tiny_options):
     write_phantom(folder / "p", patients=6, slices=2, size=48, seed=1)
     out = folder / "cv"
     command = ["crossval", "--data", "p", "--out", str(out), "--folds=2", "--recipes=paper"]
-    command += ["--label-fractions=1/2", *tiny_options]
+    command += ["--label-fractions=1/2", *tiny_options, "--set=validate_every=6"]
     with (folder / "first.txt").open("w") as stream:
         first = subprocess.Popen(
             [*CLI, *command], cwd=folder, env=ONE_THREAD, stdout=stream, stderr=stream

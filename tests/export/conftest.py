@@ -17,8 +17,8 @@ FAKE = Path(__file__).parent / "fake_trtexec.py"
 
 
 @pytest.fixture(scope="session")
-def run(make_run):
-    return make_run(recipe="adversarial")
+def run(adversarial_run):
+    return adversarial_run
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,13 @@ def test_any_size_and_batch(run, exported, shape):
     assert answer["mask"].dtype == np.uint8 and np.mean(answer["mask"] != expected.masks) < 1e-3
 
 
+def test_networks_whose_size_needs_padding(make_run, tmp_path):
+    """No multiple of 4, as two levels of the U-Net want it, and not square."""
+    run = make_run(recipe="adversarial", image_size=(45, 50))
+    folder, parity = export_onnx(run, tmp_path / "heart", confidence=True)
+    assert folder.is_dir() and parity.difference <= 1e-4
+
+
 def test_what_lies_in_a_version(exported):
     folder, parity = exported
     assert folder.name == "1" and parity.calls == 3 and parity.difference <= 1e-4

@@ -17,14 +17,38 @@ from tensorflow_serving.config import model_server_config_pb2
 from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.export import parity, saved_model
+from tfadvseg.export.model_card import model_card
 from tfadvseg.export.saved_model import export_saved_model
 from tfadvseg.inference.predictor import Predictor
+from tfadvseg.run_folder import RunFolder
+
+ABOUT = {"tfadvseg": "0", "checkpoint": "best", "run": "first", "classes": [], "signatures": {}}
 
 
 @pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    folder, _ = export_saved_model(run, tmp_path_factory.mktemp("out") / "heart", confidence=True)
-    return folder
+def exported(exported_run):
+    return exported_run
+
+
+@pytest.fixture(scope="module")
+def plain(run, tmp_path_factory):
+    """An export without confidence beside other versions, and the names seen while it was made."""
+    model = tmp_path_factory.mktemp("plain") / "heart"
+    (model / "7").mkdir(parents=True)
+    (model / "notes").mkdir()
+    seen = []
+    check = saved_model.check_saved_model
+
+    def watch(folder, *arguments):
+        seen.extend(path.name for path in model.iterdir())
+        (model / "8").mkdir()  # somebody else is faster
+        (model / "8" / "saved_model.pb").touch()
+        return check(folder, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saved_model, "check_saved_model", watch)
+        folder, _ = export_saved_model(run, model)
+    return folder, seen
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +75,10 @@ def same(answer, expected):
     np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=1e-6)
     np.testing.assert_array_equal(answer["mask"], expected.masks)
     np.testing.assert_allclose(answer["confidence"], expected.confidence, atol=1e-6)
+
+
+def test_the_card_of_a_run_that_has_not_ended_does_not_deny_its_patients(run):
+    assert "the run was not scored" in model_card("heart", 1, RunFolder(run), ABOUT)
 
 
 def test_any_size_and_batch_of_floats(signatures, predictor, slices):
@@ -101,8 +129,8 @@ def test_files_of_several_sizes_and_depths_in_one_batch(signatures, predictor, t
         np.testing.assert_allclose(levels, one.confidence[0] * 255, atol=0.501)
 
 
-def test_no_discriminator_goes_along_unless_it_is_asked_for(run, exported, tmp_path):
-    folder, _ = export_saved_model(run, tmp_path / "plain")
+def test_no_discriminator_goes_along_unless_it_is_asked_for(plain, exported):
+    folder, _ = plain
     outputs = json.loads((folder / "assets.extra" / "model.json").read_text())["signatures"]
     assert set(outputs["serving_default"]["outputs"]) == {"probabilities", "mask"}
     weights = "variables/variables.data-00000-of-00001"
@@ -165,24 +193,11 @@ def test_what_lies_beside_the_model(run, exported):
     assert str(run.parent) not in text
 
 
-def test_versions_count_up_and_come_whole(run, exported, tmp_path, monkeypatch):
-    model = tmp_path / "heart"
-    (model / "7").mkdir(parents=True)
-    (model / "notes").mkdir()
-    seen = []
-    check = saved_model.check_saved_model
-
-    def watch(folder, *arguments):
-        seen.extend(path.name for path in model.iterdir())
-        (model / "8").mkdir()  # somebody else is faster
-        (model / "8" / "saved_model.pb").touch()
-        return check(folder, *arguments)
-
-    monkeypatch.setattr(saved_model, "check_saved_model", watch)
-    folder, _ = export_saved_model(run, model)
-    assert folder == model / "9" and (folder / "saved_model.pb").is_file()
+def test_versions_count_up_and_come_whole(plain):
+    folder, seen = plain
+    assert folder.name == "9" and (folder / "saved_model.pb").is_file()
     assert [name for name in seen if re.fullmatch(r"\d+", name)] == ["7"]
-    assert not [path for path in model.iterdir() if path.name.startswith(".")]
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_an_export_that_says_something_else_is_not_left(run, tmp_path, monkeypatch):

@@ -47,7 +47,8 @@ class Triton:
         stub = "triton_python_backend_stub"
         version = site.parent.name.removeprefix("python")
         shutil.copy(server / "python_backend_stubs" / version / stub, backends / "python" / stub)
-        self.ports = free_ports(2)
+        self.kept = [keep_port(), keep_port()]
+        self.ports = [kept.getsockname()[1] for kept in self.kept]
         command = [
             server / "bin" / "tritonserver",
             *(f"--model-repository={repository}" for repository in repositories),
@@ -56,6 +57,7 @@ class Triton:
             "--allow-metrics=false",
             *(f"--{kind}-address=127.0.0.1" for kind in ("http", "grpc")),
             *(f"--{k}-port={port}" for k, port in zip(("http", "grpc"), self.ports, strict=True)),
+            *(f"--reuse-{kind}-port=true" for kind in ("http", "grpc")),
         ]
         environment = {
             **os.environ,
@@ -103,14 +105,16 @@ class Triton:
         self.process.terminate()
         self.process.wait()
         self.log.close()
+        for kept in self.kept:
+            kept.close()
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+def keep_port():
+    """A socket on a free port, which no other process gets; a server that shares ports does."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept
 
 
 def as_files(*contents):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.errors import InputError
-from tfadvseg.inference.engines import loader
+from tfadvseg.inference.engines import loader, release
 from tfadvseg.inference.engines.signature import INVALID_ARGUMENT, GraphRefusal
 
 SHAPE = [None, None, None, 1]
@@ -111,3 +111,8 @@ def test_a_saved_model_without_signatures_is_refused(tmp_path):
 def test_precision():
     with pytest.raises(InputError, match="--engine openvino"):
         loader("tensorflow", "bf16")
+
+
+def test_a_release_is_the_name_of_a_folder():
+    pytest.importorskip("openvino")
+    assert "/" not in release("openvino")

@@ -43,13 +43,7 @@ def test_files_are_the_same(run, exported, shared_phantom, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_without_confidence(run, tmp_path):
-    predictor = ExportedPredictor.load(export_saved_model(run, tmp_path / "heart")[0])
-    assert not predictor.has_confidence
-    assert predictor(np.zeros((1, 20, 20, 1), np.uint8)).confidence is None
-
-
-def test_a_pixel_size_goes_to_every_slice(make_run, tmp_path):
+def test_a_pixel_size_goes_to_every_slice_and_there_may_be_no_confidence(make_run, tmp_path):
     data = tmp_path / "data"
     for part, most in (("images", 200), ("masks", 3)):
         (data / part).mkdir(parents=True)
@@ -63,6 +57,7 @@ def test_a_pixel_size_goes_to_every_slice(make_run, tmp_path):
     slices = np.random.default_rng(7).integers(0, 200, (3, 40, 30, 1))
     answer, expected = predictor(slices, (0.9, 0.6)), Predictor.load(run)(slices, (0.9, 0.6))
     np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-5)
+    assert not predictor.has_confidence and answer.confidence is None
     with pytest.raises(InputError, match="pixel size in mm"):
         predictor(slices)
 

@@ -168,6 +168,10 @@ BODIES = [
     ({"signature_name": "pairs", "inputs": {"a": [1.5], "b": ["x"]}}, "expected int64"),
     ({"signature_name": "pairs", "inputs": {"a": [1 << 70], "b": ["x"]}}, "does not fit int64"),
     ({"signature_name": "pairs", "inputs": {"a": [1], "b": [2]}}, "expected string"),
+    (
+        {"signature_name": "pairs", "inputs": {"a": [1, 2], "b": ["x"]}},
+        "differ in their first axis",
+    ),
     ({"signature_name": "image_bytes", "instances": [{"b64": "*"}]}, "Unable to base64 decode"),
     ({"signature_name": "image_bytes", "instances": [{"b64": 1}]}, ""),
     ({"signature_name": "image_bytes", "instances": [["x"]]}, "expected shape [?]"),
@@ -187,6 +191,20 @@ def test_bodies_that_are_too_large(client, request_of, answers_well):
     assert client.http("POST", DOOR, packed, {"Content-Encoding": "gzip"})[0] == 413
     code, _ = client.refused(request_of(images=np.zeros((1, 1024, 1024, 1), np.float32)))
     assert code == "RESOURCE_EXHAUSTED"
+
+
+def test_a_damaged_body(client, answers_well):
+    status, content = client.http("POST", DOOR, b"no gzip", {"Content-Encoding": "gzip"})
+    assert status == 400 and "not what its headers announce" in content.decode()
+
+
+def test_a_client_that_hangs_up_before_its_body_is_whole(client, server, answers_well, eventually):
+    before = client.metric(":tensorflow:serving:request_count", status="CANCELLED")
+    with socket.create_connection(("127.0.0.1", client.rest_port), 30) as connection:
+        head = f"POST {DOOR} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+        connection.sendall(f"{head}{{".encode())
+    count = ":tensorflow:serving:request_count"
+    eventually(lambda: client.metric(count, status="CANCELLED") == before + 1)
 
 
 def test_a_slow_client_gets_408(client, answers_well):

@@ -10,6 +10,8 @@ import grpc
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DOOR = "/v1/models/net:predict"
 
 

@@ -69,7 +69,7 @@ class Preprocessing:
         rows, columns = (
             interpolation(tf.shape(images)[1 + i], self.size[i], *axes[i]) for i in (0, 1)
         )
-        return tf.einsum("hi,nijk,wj->nhwk", rows, images, columns, optimize="optimal")
+        return _sample(images, rows, columns)
 
     def masks(self, masks: tf.Tensor, outside: int, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
         """Samples masks (N, H, W), nearest neighbour, with the value `outside` off the slice."""
@@ -99,7 +99,7 @@ class Preprocessing:
             interpolation(self.size[i], shape[i], -start / step, 1 / step)
             for i, (start, step) in enumerate(self._axes(shape, spacing))
         )
-        return tf.einsum("hi,nijk,wj->nhwk", rows, maps, columns, optimize="optimal")
+        return _sample(maps, rows, columns)
 
     def steps(self, shape: Any, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
         """Height and width of the network's pixels, in those of slices of a shape (2,)."""
@@ -169,6 +169,16 @@ def _visible(images: tf.Tensor, axes: Any, size: tuple[int, int]) -> tf.Tensor:
         for (start, step), length in zip(axes, size, strict=True)
     )
     return images[:, top:bottom, left:right]
+
+
+def _sample(maps: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Samples maps (N, H, W, C) by matrices (h, H) and (w, W), as (N, h, w, C).
+
+    In two products whose order is fixed: in an order that the shapes decide, tf2onnx gets some
+    wrong.
+    """
+    lines = tf.einsum("nijk,hi->njkh", maps, rows)
+    return tf.einsum("njkh,wj->nhwk", lines, columns)
 
 
 def interpolation(source: Any, target: Any, start: Any, step: Any) -> tf.Tensor:

@@ -36,10 +36,9 @@ def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
             _checked(lambda: _jpeg(content), lambda: tf.io.extract_jpeg_shape(content)[:2]),
             _checked(lambda: _png(content), lambda: _big_endian(content, 16, 2)),
         )
-    as_trained = tf.debugging.assert_equal(
-        tf.shape(pixels)[-1],
-        channels,
-        f"expected an image with {channels} channel(s) as in training",
+    as_trained = tf.debugging.Assert(
+        tf.shape(pixels)[-1] == channels,
+        [f"expected an image with {channels} channel(s) as in training"],
     )
     with tf.control_dependencies([as_trained]):
         return tf.ensure_shape(tf.identity(pixels), (None, None, channels))
@@ -52,8 +51,8 @@ def _checked(
 
     def branch() -> tf.Tensor:
         announced = tf.reduce_prod(tf.cast(sides(), tf.float32))
-        fits = tf.debugging.assert_less_equal(
-            announced, float(MOST_PIXELS), f"expected an image of at most {MOST_PIXELS} pixels"
+        fits = tf.debugging.Assert(
+            announced <= float(MOST_PIXELS), [f"expected an image of at most {MOST_PIXELS} pixels"]
         )
         with tf.control_dependencies([fits]):
             return read()

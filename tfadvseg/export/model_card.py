@@ -81,6 +81,9 @@ def _data(run: RunFolder) -> str:
 
 def _scores(run: RunFolder) -> str:
     if not (run.path / "metrics.json").is_file():
+        split = run.read_json("split.json")
+        if split["val"] or split["test"]:
+            return "None: the run was not scored. It may not have ended when it was exported.\n"
         return "None: the run had no validation and no test patients.\n"
     metrics = run.read_json("metrics.json")
     pooled = metrics["pooled"]

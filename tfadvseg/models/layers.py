@@ -17,7 +17,8 @@ class PadToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        missing = -tf.shape(inputs)[1:3] % self.multiple
+        # `-size % multiple` would be shorter; tf2onnx rounds a negative quotient towards zero.
+        missing = (self.multiple - tf.shape(inputs)[1:3] % self.multiple) % self.multiple
         padded = tf.pad(inputs, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
         return tf.ensure_shape(padded, self.compute_output_shape(inputs.shape))
 

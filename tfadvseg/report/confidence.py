@@ -22,8 +22,8 @@ PIXELS = {"foreground": "Pixels predicted as foreground", "all": "All pixels"}
 NOTE = (
     "Of the pixels that are said to be right with some probability, that share should be right: "
     "then the points lie on the dotted line. The expected calibration error (ECE) is the mean "
-    "distance from it over the pixels. On the right, a point is a case. What is said of a patient "
-    "was found without his masks."
+    "distance from it over the pixels. In the last chart, a point is a case. What is said of a "
+    "patient was found without his masks."
 )
 
 

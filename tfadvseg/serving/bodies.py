@@ -9,7 +9,7 @@ from aiohttp import web
 from grpc import StatusCode
 
 from tfadvseg.serving.record import Record
-from tfadvseg.serving.status import ServingError
+from tfadvseg.serving.status import ServingError, invalid
 
 
 async def read_body(request: web.Request, record: Record, most_bytes: int, seconds: float) -> bytes:
@@ -22,7 +22,8 @@ async def read_body(request: web.Request, record: Record, most_bytes: int, secon
         seconds: in which it has to arrive.
 
     Raises:
-        ServingError: if it is too large or too slow, or if all requests hold too much.
+        ServingError: if it is too large, too slow, damaged or cut off, or if all requests hold too
+            much.
     """
     if (request.content_length or 0) > most_bytes:
         raise _too_large(most_bytes)
@@ -35,6 +36,11 @@ async def read_body(request: web.Request, record: Record, most_bytes: int, secon
             f"the request did not arrive within {seconds:g} s",
             http=408,
         ) from error
+    except web.RequestPayloadError as error:  # compressed or chunked, and wrongly
+        request.content.feed_eof()  # else aiohttp reads on, and logs the error with its traceback
+        raise invalid("damaged body", "the body is not what its headers announce") from error
+    except ConnectionError as error:
+        raise ServingError(StatusCode.CANCELLED, "client gone", "the client hung up") from error
 
 
 def refusal(error: ServingError) -> web.Response:

@@ -136,6 +136,8 @@ class Service:
         contents = [content for array in strings for content in array.ravel()]
         found, pixels = kinds(contents, self.limits.most_pixels)
         rows = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
+        if signature.takes_batches and len(rows) > 1:  # a graph would spread the shorter ones
+            raise invalid("wrong shape", f"inputs differ in their first axis: {sorted(rows)}")
         if not signature.takes_batches or len(rows) != 1 or rows == {0} or None in found:
             return Job(servable.name, call, inputs, pixels=pixels)
         group = (servable, name, *(inputs[key].shape[1:] for key in sorted(inputs)))

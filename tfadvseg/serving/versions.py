@@ -11,6 +11,13 @@ from tfadvseg.errors import InputError
 Fingerprint = tuple[tuple[str, int, int], ...]
 Versions = dict[int, Path]
 
+_EXPORTS = {  # the command that writes each
+    "saved_model.pb": "savedmodel",
+    "model.onnx": "onnx",
+    "model.xml": "openvino",
+    "model.plan": "tensorrt",
+}
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -54,7 +61,7 @@ def find_models(folder: Path, model_file: str) -> dict[str, Versions]:
 
 def no_model(folder: Path, model_file: str) -> InputError:
     """What to say where there is no model at all."""
-    hint = f"`tfadvseg export savedmodel RUN --out {folder / 'NAME'}` writes one"
+    hint = f"`tfadvseg export {_EXPORTS[model_file]} RUN --out {folder / 'NAME'}` writes one"
     if (folder / model_file).is_file():
         hint = f"this is a version itself: give {folder.parent}, if its name is an integer"
     return InputError(

@@ -17,8 +17,6 @@ import pytest
 import SimpleITK as sitk
 import tensorflow as tf
 
-from tfadvseg.export.saved_model import export_saved_model
-
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -218,14 +216,14 @@ class Foreign(tf.Module):
 
 
 @pytest.fixture(scope="session")
-def page_server(start, saved, make_run, tmp_path_factory):
+def page_server(start, saved, exported_run, tmp_path_factory):
     """A server of four models, with small limits and a folder of its own for temporary files.
 
     `heart` is a real export with confidence; `net` finds what is brighter than 128; `spaced` needs
     a pixel size; `foreign` has another signature.
     """
     folder, scratch = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("scratch")
-    export_saved_model(make_run(recipe="adversarial"), folder / "heart", confidence=True)
+    shutil.copytree(exported_run, folder / "heart" / "1")
     shutil.copytree(saved, folder / "net" / "1")
     for name, module in (("spaced", Spaced()), ("foreign", Foreign())):
         function = module.predict if name == "spaced" else module.double

@@ -66,7 +66,7 @@ def test_a_picture(ask, square):
     assert (answer["slices"], answer["pixel_mm"], answer["nifti"]) == (1, None, None)
 
 
-def test_an_export_is_asked_like_any_client_asks(ask, page_client, make_run):
+def test_an_export_is_asked_like_any_client_asks(ask, page_client):
     values = np.random.default_rng(2).integers(0, 60000, (37, 50)).astype(np.uint16)
     status, answer = ask(cv2.imencode(".png", values)[1].tobytes(), "heart")
     images = values[np.newaxis, ..., np.newaxis].astype(np.float32)

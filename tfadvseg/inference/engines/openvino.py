@@ -18,7 +18,7 @@ import openvino  # noqa: E402
 
 def release() -> str:
     """Which release computes."""
-    return str(openvino.__version__)
+    return str(openvino.__version__).replace("/", "-")  # it has its branch in it, a path
 
 
 def load(folder: Path, precision: str = "f32") -> Signatures:
