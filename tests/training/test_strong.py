@@ -94,7 +94,7 @@ def test_refusals(settings, words):
 
 @pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
 @pytest.mark.parametrize("exclude", [False, True])
-def test_unlabelled_images_of_another_kind(config, exclude, tmp_path):
+def test_unlabelled_images_of_another_kind(config, exclude, tmp_path, read_page):
     """A hidden training patient is like the others; bright noise is not."""
     rng, folder = np.random.default_rng(1), tmp_path / "pool" / "images"
     folder.mkdir(parents=True)
@@ -112,6 +112,8 @@ def test_unlabelled_images_of_another_kind(config, exclude, tmp_path):
     told = " ".join(console.export_text().split())
     assert f"{len(beyond)} of 3 unlabelled patients are unlike the labelled ones" in told
     assert ("They are left out." in told) == exclude
+    page = read_page(tmp_path / "run" / "report.html").text
+    assert f"{'left out' if exclude else 'used all the same'}: noise_" in page
     assert "D(label) 0." in told and "trusted (right): background 100% (100%), aorta 0%" in told
     assert ("Leave them out with --exclude-outliers." in told) != exclude
 

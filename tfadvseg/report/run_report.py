@@ -196,8 +196,18 @@ def _data(folder: RunFolder) -> Sequence[str]:
     return (
         page.paragraph(f"{config.data}{extra}. Classes: {', '.join(config.classes or ())}."),
         to_html(table),
-        page.paragraph(f"Labelled patients: {names}.", "note"),
+        page.paragraph(f"Labelled patients: {names}.{_outliers(folder)}", "note"),
     )
+
+
+def _outliers(folder: RunFolder) -> str:
+    """Who is unlike the labelled patients, in words."""
+    file = folder.path / "outliers.json"
+    found = read_json(file) if file.is_file() else {"names": []}
+    if not found["names"]:
+        return ""
+    used = "left out" if found["excluded"] else "used all the same"
+    return f" Unlabelled patients unlike them, {used}: {', '.join(found['names'])}."
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
