@@ -1,6 +1,6 @@
-"""Writes docs/results.md from the raw files of sweeps and runs beside this script.
+"""Writes docs/results.md and docs/semi_supervised.md from the raw files beside this script.
 
-Usage: python docs/results/make.py
+Usage: python docs/results/make.py [results] [semi_supervised]
 """
 
 import csv
@@ -66,7 +66,9 @@ slices demonstrate; they prove nothing.
 """,
 }
 
-COMPARED = """# Semi-supervised methods compared
+COMPARED = """# Do unlabelled images help?
+
+Everything here is written by `python docs/results/make.py semi_supervised`.
 
 Mean Teacher, FixMatch and recipe `strong` without its parts, beside the recipes: the same patients,
 labels, network, augmentation and schedule. What each is, what is fair about it and the commands:
@@ -126,22 +128,33 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Reads the runs and writes the page."""
+    """Writes the pages that are named, or both."""
+    pages = {"results": results, "semi_supervised": semi_supervised}
+    for name in sys.argv[1:] or pages:
+        parts = [part for part in pages[name]() if part]
+        (HERE.parent / f"{name}.md").write_text("\n".join(parts).rstrip() + "\n")
+
+
+def semi_supervised() -> list[str]:
+    """The comparison of methods."""
+    with quiet_tensorflow():
+        from benchmarks.semi_supervised.methods import METHODS
+    return [COMPARED, section(HERE / "semi_supervised", tuple(METHODS))]
+
+
+def results() -> list[str]:
+    """Sweeps and single runs."""
     parts = [INTRODUCTION]
     for name, title in SWEEPS.items():
         if (HERE / "sweeps" / name).is_dir():
             parts += [title, sweep(HERE / "sweeps" / name)]
-    with quiet_tensorflow():
-        from benchmarks.semi_supervised.methods import METHODS
-    compared = section(HERE / "semi_supervised", tuple(METHODS))
-    parts += [COMPARED, compared] if compared else []
     parts.append(RUNS)
     runs = [read_run(path.parent) for path in sorted(HERE.glob("*/metrics.json"))]
     for title, prefix in ((ACDC, "acdc"), (CHD, "chd_cta"), (BRAIN, "brain_mni")):
         chosen = [run for run in runs if run["name"].startswith(prefix)]
         if chosen:
             parts += [title, table(chosen), labelled(chosen), per_class(chosen), spread(chosen)]
-    (HERE.parent / "results.md").write_text("\n".join(part for part in parts if part) + "\n")
+    return parts
 
 
 def sweep(folder: Path) -> str:
