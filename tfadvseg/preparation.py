@@ -18,9 +18,7 @@ from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, 
 from tfadvseg.data.checks.oddities import find_warnings
 from tfadvseg.data.folders.cases import Case, read_data_folder, read_unlabelled_folder
 from tfadvseg.data.folders.split import Split, split_cases
-from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import DataWarning, InputError
-from tfadvseg.models.discriminator import layers_for
 from tfadvseg.progress import Progress, silent
 
 
@@ -88,6 +86,8 @@ def smallest_extent(facts: Sequence[CaseFacts], config: Config) -> float:
         facts: of cases with masks.
         config: how the networks see the images.
     """
+    from tfadvseg.data.preprocess import Preprocessing  # TensorFlow, which checks do without
+
     preprocessing, extents = Preprocessing.from_config(config), defaultdict(list)
     for fact in facts:
         steps = preprocessing.steps(fact.size[1:], (fact.spacing_mm or (1, 1, 1))[1:]).numpy()
@@ -123,6 +123,8 @@ def _discriminator(facts: Sequence[CaseFacts], config: Config) -> dict[str, Any]
     """The layers of recipe strong's D, where they are not given."""
     if config.discriminator_filters is not None:
         return {}
+    from tfadvseg.models.discriminator import layers_for
+
     extent = smallest_extent([fact for fact in facts if fact.labels], config)
     filters, strides = layers_for(extent, config.base_filters)
     return {"discriminator_filters": filters, "discriminator_strides": strides}

@@ -44,6 +44,15 @@ class WithoutQuotas(TeacherSegmenter):
 
 
 @keras.saving.register_keras_serializable("semi_supervised")
+class WithoutWaiting(TeacherSegmenter):
+    """D learns in every step, however much it knows."""
+
+    def _challenge(self, tape: tf.GradientTape, d_loss: tf.Tensor) -> tf.Tensor:
+        self._apply(tape, d_loss, self.discriminator, self.discriminator_optimizer)
+        return tf.constant(1.0)
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
 class OwnTeacher(TeacherSegmenter):
     """S makes the pseudo-labels with its weights of the moment; averaged ones still predict."""
 

@@ -14,6 +14,7 @@ from benchmarks.semi_supervised.ablations import (
     WithoutBoxes,
     WithoutIntensities,
     WithoutQuotas,
+    WithoutWaiting,
 )
 from benchmarks.semi_supervised.fixmatch import FixMatch
 from benchmarks.semi_supervised.mean_teacher import MeanTeacher
@@ -83,6 +84,7 @@ METHODS = {
     "strong_without_boxes": _without(WithoutBoxes),
     "strong_without_intensities": _without(WithoutIntensities),
     "strong_without_quotas": _without(WithoutQuotas),
+    "strong_without_waiting": _without(WithoutWaiting),
     "strong_fixed_threshold": Method(STRONG, examiner=FixedThreshold),
     "strong_own_teacher": _without(OwnTeacher),
 }

@@ -62,7 +62,8 @@ def plan(options: argparse.Namespace) -> list[Job]:
     for seed in options.seeds:
         for labelled in options.labelled:
             for name, method in methods.items():
-                own = {**method.settings, "labelled_patients": labelled, "seed": seed}
+                budget = {"labelled_patients": labelled, "labelled_fraction": None}
+                own = {**method.settings, **budget, "seed": seed}
                 _check_free(name, own, options.set)
                 Config.from_mapping(common | own)
                 run = options.out / f"{options.data.resolve().name}_{labelled}_{name}_seed{seed}"

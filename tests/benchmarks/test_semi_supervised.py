@@ -25,13 +25,14 @@ from benchmarks.semi_supervised.ablations import (  # noqa: E402
     WithoutBoxes,
     WithoutIntensities,
     WithoutQuotas,
+    WithoutWaiting,
 )
 from benchmarks.semi_supervised.fixmatch import FixMatch, confident_cross_entropy  # noqa: E402
 from benchmarks.semi_supervised.mean_teacher import MeanTeacher, consistency  # noqa: E402
 from benchmarks.semi_supervised.methods import METHODS, find_method  # noqa: E402
 from tfadvseg.config import Config  # noqa: E402
 from tfadvseg.data.pipeline import Pool  # noqa: E402
-from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, views  # noqa: E402
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, teacher, views  # noqa: E402
 from tfadvseg.models.teacher import Lesson  # noqa: E402
 from tfadvseg.run_folder import RunFolder  # noqa: E402
 from tfadvseg.training import fit  # noqa: E402
@@ -205,6 +206,12 @@ def test_views_without_boxes_and_without_intensities(batch):
 def test_without_quotas_all_classes_count_alike():
     assert np.all(strong(WithoutQuotas).class_weights == 1.0)
     assert np.all(strong().class_weights == 0.5)
+
+
+@pytest.mark.parametrize(("trainer", "learns"), [(TeacherSegmenter, 0), (WithoutWaiting, 1)])
+def test_d_that_does_not_wait(trainer, learns, batch, monkeypatch):
+    monkeypatch.setattr(teacher, "ENOUGH", 100.0)
+    assert float(strong(trainer).train_step(batch)["d_learns"]) == learns
 
 
 def test_own_teacher_is_s():
