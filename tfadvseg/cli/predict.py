@@ -13,11 +13,11 @@ from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
 from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
 from tfadvseg.inference.export_folder import ExportFolder
-from tfadvseg.inference.quality import Calibration
 from tfadvseg.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tfadvseg.data.image import Source
+    from tfadvseg.inference.quality import Calibration
     from tfadvseg.inference.predictor import SlicePredictor
 
 
@@ -120,6 +120,8 @@ def predict(
 
 def _calibration(model: Path, exported: ExportFolder | None, checkpoint: str) -> Calibration:
     """What the maps of a model are made with."""
+    from tfadvseg.inference.quality import Calibration
+
     if exported is None:
         if checkpoint != "best":
             raise InputError(
