@@ -17,8 +17,8 @@ from tfadvseg.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tfadvseg.data.image import Source
-    from tfadvseg.inference.quality import Calibration
     from tfadvseg.inference.predictor import SlicePredictor
+    from tfadvseg.inference.quality import Calibration
 
 
 @click.command()
