@@ -24,6 +24,7 @@ ROWS = (
     ("paper, batch norm", {"norm": "batch"}),
     ("paper, instance norm, bfloat16", {"norm": "instance", "precision": "bfloat16"}),
     ("strong, instance norm", {"recipe": "strong", "norm": "instance"}),
+    ("strong, batch norm", {"recipe": "strong", "norm": "batch"}),
     ("adversarial, instance norm", {"recipe": "adversarial", "norm": "instance"}),
     ("supervised, instance norm", {"recipe": "supervised", "norm": "instance"}),
 )
