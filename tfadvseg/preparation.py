@@ -46,6 +46,12 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
                 DataWarning,
                 stacklevel=2,
             )
+    if config.exclude_outliers and config.recipe not in USE_UNLABELLED:
+        warnings.warn(
+            f"recipe {config.recipe} uses no unlabelled image: exclude_outliers has no effect",
+            DataWarning,
+            stacklevel=2,
+        )
     split = split_cases(folder, pool, config)
     if config.recipe in USE_UNLABELLED and not split.unlabelled:
         raise InputError(

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tfadvseg.config import Config
-from tfadvseg.errors import InputError
+from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.models import TeacherSegmenter
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder
@@ -90,6 +90,11 @@ def test_no_validation_patient_is_refused(config):
 def test_refusals(settings, words):
     with pytest.raises(InputError, match=words):
         Config(**settings)
+
+
+def test_outliers_of_a_recipe_without_unlabelled_images(config):
+    with pytest.warns(DataWarning, match="supervised uses no unlabelled image: exclude_outliers"):
+        prepare(config.replace(recipe="supervised", exclude_outliers=True))
 
 
 @pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
