@@ -72,9 +72,10 @@ Everything here is written by `python docs/results/make.py semi_supervised`.
 
 Mean Teacher, FixMatch and recipe `strong` without its parts, beside the recipes: the same patients,
 labels, network, augmentation and schedule. What each is, what is fair about it:
-[benchmarks/semi_supervised](../benchmarks/semi_supervised/README.md). `acdc` is the small configuration of
-`examples/acdc_small.yaml` with `precision: bfloat16`: 800 steps, 20 test patients, 10 validation patients, the labelled
-ones drawn by the seed, the rest of 70 unlabelled. The raw files: `docs/results/semi_supervised/`.
+[benchmarks/semi_supervised](../benchmarks/semi_supervised/README.md). `acdc` is the configuration
+`examples/acdc_small.yaml` with `precision: bfloat16`: 800 steps, 20 test and 10 validation
+patients, the labelled ones drawn by the seed, the rest of 70 unlabelled. The raw files:
+`docs/results/semi_supervised/`.
 
     python benchmarks/semi_supervised/run.py --data DATA/acdc --config examples/acdc_small.yaml \\
         --out runs/semi --labelled 5,10 --seeds 0,1,2 --set precision=bfloat16 --cores 0,1 \\
