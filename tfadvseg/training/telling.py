@@ -25,6 +25,11 @@ def description(config: Config, split: Split, model: AdversarialSegmenter) -> It
     yield "Data: " + ", ".join(parts) + "."
     if config.labelled_patients or config.labelled_fraction:
         yield "Labelled patients: " + ", ".join(patients["labelled"]) + "."
+    if config.recipe == "strong" and len(patients["val"]) == 1:
+        yield (
+            "Warning: what pseudo-labels are worth is judged on one patient, "
+            f"{patients['val'][0]}; with two or more (val_patients) it is surer."
+        )
     weights = model.segmenter.count_params() / 1e6
     yield f"Segmenter: {config.model}, {weights:.2f} million weights, {config.norm} norm."
     if model.discriminator is not None:
