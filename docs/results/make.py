@@ -135,7 +135,7 @@ COLUMNS = (
 
 def main() -> None:
     """Writes the pages that are named, or both."""
-    pages = {"results": results, "semi_supervised": semi_supervised}
+    pages = {"semi_supervised": semi_supervised, "results": results}
     for name in sys.argv[1:] or pages:
         parts = [part for part in pages[name]() if part]
         (HERE.parent / f"{name}.md").write_text("\n".join(parts).rstrip() + "\n")
@@ -167,6 +167,8 @@ def sweep(folder: Path) -> str:
     """What a sweep found, in sentences and tables."""
     analysis = Analysis(read_sweep(folder))
     done, planned = len(analysis.sweep.results()), len(analysis.sweep.trainings())
+    if not done:  # else the page would lose what it says of them
+        sys.exit(f"{folder}: none of its {planned} runs is kept here; make them with run.sh first")
     shown = ("table2", "table3", "class_dice", "recipes_dice", "labels_dice", "readings", "budget")
     answers = [
         f"* **{one.lead}.** {one.detail}".rstrip() for one in (*analysis.helped, *analysis.reached)
