@@ -52,9 +52,6 @@ def build_trainer(
     """
     keras.utils.set_random_seed(config.seed)
     config, steps = config.by_recipe(), config.total_steps(0)
-    with arithmetic(config):
-        segmenter = _segmenter(config)
-        discriminator: Any = _discriminator(config) if adversarial else None
     settings |= {
         "lambda_adv": config.lambda_adv,
         "lambda_adv_unlabelled": config.lambda_adv_unlabelled,
@@ -63,7 +60,10 @@ def build_trainer(
         "ignore_label": config.ignored(),
         "averaging": config.averaging,
     }
-    model = trainer(segmenter, discriminator, **settings)
+    with arithmetic(config):  # the trainer makes a network too, that of averaged weights
+        segmenter = _segmenter(config)
+        discriminator: Any = _discriminator(config) if adversarial else None
+        model = trainer(segmenter, discriminator, **settings)
     model.compile(
         keras.optimizers.AdamW(_decay(config.learning_rate, steps), config.weight_decay),
         model.discriminator

@@ -258,3 +258,8 @@ def test_load_pool_cuts_along_the_wished_axis(tmp_path, rng):
     pool = load([case], size=(5, 6), slice_axis="coronal")
     expected = voxels.transpose(1, 0, 2)[:, ::-1] / 255  # the head on top
     np.testing.assert_allclose(pool.images[..., 0], expected, atol=1e-6)
+
+
+def test_nothing_sleeps_beside_the_stream_that_its_end_would_wait_for():
+    """TensorFlow's tuner wakes at twice the time since the last time, and only then ends."""
+    assert stream(numbered(5), numbered(7, labelled=False)).options().autotune.enabled is False

@@ -139,6 +139,14 @@ def test_a_resumed_run_computes_as_before(shared_phantom, tiny, tmp_path, monkey
     assert keras.config.dtype_policy().name == "float32"  # nothing is left behind
 
 
+def test_all_networks_compute_as_configured():
+    names = ("background", "a")
+    config = Config(classes=names, channels=1, base_filters=4, depth=2, precision="bfloat16")
+    model = build_model(config.replace(recipe="adversarial", discriminator_filters=(4, 4)))
+    for network in (model.segmenter, model.averaged, model.discriminator):
+        assert "bfloat16" in {layer.compute_dtype for layer in network.layers}
+
+
 def test_resuming_a_finished_run_trains_nothing(finished):
     before = weights_of(finished[0] / "last.keras")
     assert fit(Config(), finished[0], resume=True) == finished[1]

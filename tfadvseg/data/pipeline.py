@@ -134,7 +134,14 @@ def training_stream(
         size, seeds = unlabelled_batch_size, (seed, 1)
         streams.append(_stream(unlabelled, size, changes, seeds, start_step))
         stream = tf.data.Dataset.zip(tuple(streams))
-    return stream.prefetch(2)
+    return stream.prefetch(2).with_options(_untuned())
+
+
+def _untuned() -> tf.data.Options:
+    """No thread that tunes the stream: it sleeps for up to a minute, and the end waits for it."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _stream(
