@@ -100,6 +100,7 @@ def _discriminator(config: Config) -> Discriminator:
         len(config.classes or ()),
         filters=config.discriminator_filters or (),
         strides=config.discriminator_strides,
+        spectral_norm=config.discriminator_spectral_norm,
         name="discriminator",
     )
 

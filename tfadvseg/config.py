@@ -142,6 +142,9 @@ class Config:
     discriminator_strides: int | tuple[int, ...] = _setting(
         2, "stride of all its layers, or of each, the last one included", 1, 4
     )
+    discriminator_spectral_norm: bool = _setting(
+        False, "keep the spectral norm of its kernels at 1"
+    )
 
     # Method
     recipe: str = _setting("paper", "how S learns, and from what", choices=RECIPES)

@@ -1,4 +1,4 @@
-"""Recipe `strong` with one of its parts taken out, each."""
+"""Recipe `strong` with one of its parts taken out or put in, each."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import tensorflow as tf
 from scipy.special import expit
 
 from tfadvseg.calibration import START, Judged
-from tfadvseg.models import TeacherSegmenter
+from tfadvseg.models import Discriminator, TeacherSegmenter
 from tfadvseg.training.pseudo_labels import Examiner, Trust, quotas
 
 FIXED = 0.95  # FixMatch's threshold
+NOISE = 0.2  # most that a label map's one is lowered by
 
 
 @keras.saving.register_keras_serializable("semi_supervised")
@@ -48,8 +49,23 @@ class WithoutWaiting(TeacherSegmenter):
     """D learns in every step, however much it knows."""
 
     def _challenge(self, tape: tf.GradientTape, d_loss: tf.Tensor) -> tf.Tensor:
-        self._apply(tape, d_loss, self.discriminator, self.discriminator_optimizer)
+        self._teach_discriminator(tape, d_loss)
         return tf.constant(1.0)
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class NoisyMaps(TeacherSegmenter):
+    """Label maps reach D with noise: by their ones and zeros alone it cannot tell them from S's."""
+
+    def _judge_labelled(
+        self, discriminator: Discriminator, labels: tf.Tensor, valid: tf.Tensor, logits: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        shape, seed = tf.shape(valid), tf.stack([tf.constant(self.seed, tf.int64), step])
+        noise = tf.random.stateless_uniform(shape, seed, 0, NOISE)[..., None]
+        others = (1 - labels) / tf.cast(tf.shape(labels)[-1] - 1, tf.float32)
+        noisy = (labels * (1 - noise) + others * noise) * valid[..., None]
+        return super()._judge_labelled(discriminator, noisy, valid, logits)
 
 
 @keras.saving.register_keras_serializable("semi_supervised")

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.semi_supervised.ablations import (
     FixedThreshold,
+    NoisyMaps,
     OwnTeacher,
     SegmenterAlone,
     WithoutBoxes,
@@ -61,7 +62,7 @@ def teacher(config: Config, *, trainer: type[TeacherSegmenter]) -> TeacherSegmen
     return build_trainer(trainer, config, seed=config.seed)
 
 
-def _without(trainer: type[TeacherSegmenter]) -> Method:
+def _with(trainer: type[TeacherSegmenter]) -> Method:
     return Method(STRONG, partial(teacher, trainer=trainer))
 
 
@@ -81,12 +82,15 @@ METHODS = {
     # Recipe strong without a part of it
     "strong_without_d": Method({**STRONG, "lambda_adv": 0.0}, examiner=SegmenterAlone),
     "strong_without_d_in_trust": Method(STRONG, examiner=SegmenterAlone),
-    "strong_without_boxes": _without(WithoutBoxes),
-    "strong_without_intensities": _without(WithoutIntensities),
-    "strong_without_quotas": _without(WithoutQuotas),
-    "strong_without_waiting": _without(WithoutWaiting),
+    "strong_without_boxes": _with(WithoutBoxes),
+    "strong_without_intensities": _with(WithoutIntensities),
+    "strong_without_quotas": _with(WithoutQuotas),
+    "strong_without_waiting": _with(WithoutWaiting),
     "strong_fixed_threshold": Method(STRONG, examiner=FixedThreshold),
-    "strong_own_teacher": _without(OwnTeacher),
+    "strong_own_teacher": _with(OwnTeacher),
+    # and with a part more
+    "strong_noisy_maps": _with(NoisyMaps),
+    "strong_spectral_norm": Method({**STRONG, "discriminator_spectral_norm": True}),
 }
 
 

@@ -20,6 +20,7 @@ from benchmarks.semi_supervised import run, table  # noqa: E402
 from benchmarks.semi_supervised.ablations import (  # noqa: E402
     FIXED,
     FixedThreshold,
+    NoisyMaps,
     OwnTeacher,
     SegmenterAlone,
     WithoutBoxes,
@@ -212,6 +213,28 @@ def test_without_quotas_all_classes_count_alike():
 def test_d_that_does_not_wait(trainer, learns, batch, monkeypatch):
     monkeypatch.setattr(teacher, "ENOUGH", 100.0)
     assert float(strong(trainer).train_step(batch)["d_learns"]) == learns
+
+
+def test_noise_lowers_the_ones_of_label_maps(batch):
+    """D that weighs the first class alone tells what it saw of it, mean noise 0.1 everywhere."""
+    (images, masks), unlabelled = batch
+    ones = (images, tf.zeros_like(masks)), unlabelled
+    seen = {}
+    for trainer in (TeacherSegmenter, NoisyMaps):
+        model = strong(trainer)
+        valid = tf.ones(masks.shape, tf.float32)
+        labels = tf.one_hot(tf.zeros_like(masks), CLASSES)
+        first = FirstClass(CLASSES, (4,))
+        _, real, _ = model._judge_labelled(first, labels, valid, model.segmenter(images))
+        seen[trainer] = real.numpy()
+        assert np.isfinite(float(model.train_step(ones)["d_loss"]))
+    assert np.all(seen[TeacherSegmenter] == 1) and np.all(seen[NoisyMaps] >= 0.8)
+    assert seen[NoisyMaps].mean() == pytest.approx(0.9, abs=0.02)
+
+
+class FirstClass(Discriminator):
+    def call(self, class_map, training=False):
+        return class_map[..., :1]
 
 
 def test_own_teacher_is_s():

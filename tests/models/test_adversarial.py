@@ -100,6 +100,23 @@ def test_a_step_leaves_both_networks_trainable(batch):
     assert model.segmenter.trainable and model.discriminator.trainable
 
 
+def test_a_step_keeps_the_spectral_norm_of_d(batch):
+    model = make()
+    free = model.discriminator
+    judge = Discriminator(CLASSES, (4, 8), spectral_norm=True)
+    model = AdversarialSegmenter(model.segmenter, judge)
+    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    for _ in range(30):  # one power iteration each
+        model.train_step(batch)
+    assert norms(judge) == pytest.approx([1, 1, 1], abs=0.02)
+    assert norms(free) != pytest.approx([1, 1, 1], abs=0.02)
+
+
+def norms(discriminator):
+    kernels = [discriminator.get_layer(f"conv{i}").kernel.numpy() for i in (1, 2, 3)]
+    return [np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2) for kernel in kernels]
+
+
 def test_no_loss_of_s_reaches_d(batch):
     without = dict.fromkeys(EVERY_TERM, 0.0)
     expected = after_a_step(batch, "discriminator", **without)

@@ -217,9 +217,31 @@ def test_discriminator_refuses_strides_that_do_not_fit_its_layers(strides):
         Discriminator(2, (4, 8), strides=strides)
 
 
+def test_constrained_kernels_have_spectral_norm_1(rng):
+    network = Discriminator(3, (4, 8), spectral_norm=True)
+    scramble(network, rng)
+    for _ in range(20):  # one power iteration each
+        network.constrain()
+    for name in ("conv1", "conv2", "conv3"):
+        kernel = network.get_layer(name).kernel.numpy()
+        largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+        assert largest == pytest.approx(1, abs=1e-4)
+
+
+def test_unconstrained_kernels_stay_as_they_are(rng):
+    network = Discriminator(3, (4, 8))
+    scramble(network, rng)
+    before = network.get_weights()
+    network.constrain()
+    for ours, theirs in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
 @pytest.mark.parametrize("strides", [2, (2, 1, 2)])
-def test_discriminator_survives_saving(rng, tmp_path, strides):
-    network = Discriminator(3, (4, 8), strides=strides, name="judge")
+def test_discriminator_survives_saving(rng, tmp_path, strides, spectral_norm):
+    settings = {"strides": strides, "spectral_norm": spectral_norm}
+    network = Discriminator(3, (4, 8), **settings, name="judge")
     scramble(network, rng)
     loaded = saved_and_loaded(network, tmp_path)
     assert type(loaded) is Discriminator

@@ -25,6 +25,12 @@ def test_the_stage_harms_where_validation_stays_below(before, since, expected):
     assert harms(history(before, since)) is expected
 
 
+def test_a_fall_is_not_the_fault_of_images_that_taught_nothing():
+    rows = history([0.5, 0.7], [0.6, 0.6, 0.6])
+    assert harms([row | {"kept": 0.3} for row in rows])
+    assert not harms([*rows[:-1], rows[-1] | {"kept": 0.0}])
+
+
 def semi(step, kept, d_loss=0.6):
     row = {"step": step, "kept": kept, "d_loss": d_loss, "d_fake_unlabelled": 0.07}
     return row | {"d_real": 0.9, "d_fake_labelled": 0.1}

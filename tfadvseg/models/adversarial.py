@@ -176,7 +176,7 @@ class AdversarialSegmenter(keras.Model):
         self._apply(tape, values["loss"], self.segmenter, self.optimizer)
         self._average()
         if self.discriminator is not None:
-            self._apply(tape, values["d_loss"], self.discriminator, self.discriminator_optimizer)
+            self._teach_discriminator(tape, values["d_loss"])
         return self._track(values)
 
     def _segment(
@@ -265,6 +265,10 @@ class AdversarialSegmenter(keras.Model):
         variables = network.trainable_variables
         optimizer.apply(tape.gradient(loss, variables), variables)
 
+    def _teach_discriminator(self, tape: tf.GradientTape, d_loss: tf.Tensor) -> None:
+        self._apply(tape, d_loss, self.discriminator, self.discriminator_optimizer)
+        self.discriminator.constrain()
+
     def _average(self) -> None:
         """Moves the averaged weights; what S was in its first steps is soon forgotten."""
         if self.averaged is None:
@@ -296,7 +300,7 @@ def _copy(network: keras.Model) -> keras.Model:
 
 def judgement(discriminator: Discriminator, class_map: tf.Tensor) -> tf.Tensor:
     """D's logits (N, H, W) for class maps (N, H, W, C)."""
-    return tf.squeeze(discriminator(class_map, training=True), axis=-1)
+    return tf.squeeze(discriminator(class_map, training=False), axis=-1)
 
 
 def finite(value: tf.Tensor, name: str) -> tf.Tensor:

@@ -38,6 +38,8 @@ class Discriminator(keras.Model):
         num_classes: C, channels of the maps that it judges.
         filters: filters of its layers but the last, which has 1.
         strides: stride of all layers, or of each, the last one included.
+        spectral_norm: keep the spectral norm of every kernel at 1 (Miyato et al. 2018,
+            arXiv:1802.05957), which `constrain` does after every update.
 
     Shapes:
         class map (N, H, W, C) float -> logits (N, H, W, 1) float32.
@@ -51,6 +53,7 @@ class Discriminator(keras.Model):
         num_classes: int,
         filters: Sequence[int] = (64, 128, 256, 512, 512),
         strides: int | Sequence[int] = 2,
+        spectral_norm: bool = False,
         **kwargs: Any,
     ):
         layers = [*filters, 1]
@@ -62,14 +65,15 @@ class Discriminator(keras.Model):
         inputs = x = keras.Input((None, None, num_classes), name="class_map")
         for i, (width, stride) in enumerate(zip(layers, steps, strict=True), start=1):
             last = i == len(layers)
-            x = keras.layers.Conv2D(
+            convolution = keras.layers.Conv2D(
                 width,
                 4,
                 strides=stride,
                 padding="same",
                 dtype="float32" if last else None,
                 name=f"conv{i}",
-            )(x)
+            )
+            x = _normalised(convolution)(x) if spectral_norm else convolution(x)
             if not last:
                 x = keras.layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu{i}")(x)
         outputs = ResizeLike(dtype="float32", name="logits")(x, inputs)
@@ -79,16 +83,36 @@ class Discriminator(keras.Model):
         self.num_classes = num_classes
         self.filters = tuple(filters)
         self.strides = steps
+        self.spectral_norm = spectral_norm
 
     @property
     def reduction(self) -> int:
         """How many pixels of the input, a side, share one value of the map."""
         return math.prod(self.strides)
 
+    def constrain(self) -> None:
+        """Brings the kernels back to spectral norm 1, if that is wanted.
+
+        Keras does it within a pass in training mode; D's three passes of a step shall see the same
+        weights, so it is done here, and D always runs in inference mode.
+        """
+        for layer in self.layers:
+            if isinstance(layer, keras.layers.SpectralNormalization):
+                vector, kernel = layer.normalized_weights()
+                layer.vector_u.assign(vector)
+                layer.kernel.assign(kernel)
+
     def get_config(self) -> dict[str, Any]:
         return {
             "num_classes": self.num_classes,
             "filters": list(self.filters),
             "strides": list(self.strides),
+            "spectral_norm": self.spectral_norm,
             "name": self.name,
         }
+
+
+def _normalised(convolution: keras.layers.Conv2D) -> keras.layers.SpectralNormalization:
+    """The layer with the arithmetic that it has by itself."""
+    policy = convolution.dtype_policy
+    return keras.layers.SpectralNormalization(convolution, dtype=policy, name=convolution.name)

@@ -125,7 +125,7 @@ class TeacherSegmenter(AdversarialSegmenter):
         """Moves D, unless it knows enough; returns 1 or 0."""
 
         def learn() -> tf.Tensor:
-            self._apply(tape, d_loss, self.discriminator, self.discriminator_optimizer)
+            self._teach_discriminator(tape, d_loss)
             return tf.constant(1.0)
 
         return tf.cond(d_loss > ENOUGH, learn, lambda: tf.constant(0.0))

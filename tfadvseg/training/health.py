@@ -19,16 +19,17 @@ def harms(history: Sequence[Row]) -> bool:
     """Whether validation shows that the semi-supervised stage makes S worse.
 
     That is so if the last `PATIENCE` validations of the stage all lie more than `MARGIN` below the
-    best Dice before it.
+    best Dice before it, and S learnt from unlabelled images in the steps before each.
 
     Args:
         history: rows with `stage` and, where there are validation patients, `val_dice`.
     """
     before = [row["val_dice"] for row in history if row["stage"] != SEMI and _validated(row)]
-    since = [row["val_dice"] for row in history if row["stage"] == SEMI and _validated(row)]
+    since = [row for row in history if row["stage"] == SEMI and _validated(row)]
     if not before or len(since) < PATIENCE:
         return False
-    return all(score < max(before) - MARGIN for score in since[-PATIENCE:])
+    worse = max(before) - MARGIN
+    return all(row["val_dice"] < worse and _taught(row) for row in since[-PATIENCE:])
 
 
 def troubles(history: Sequence[Row]) -> dict[str, str]:
@@ -57,10 +58,15 @@ def _unused_steps(history: Sequence[Row]) -> int:
     """Steps up to the last in which nothing was trusted."""
     last, start = history[-1]["step"] if history else 0, None
     for row in reversed(history):
-        if not _has(row, "kept") or row["kept"] >= NOTHING:
+        if _taught(row):
             start = row["step"]
             break
     return last - (start or 0)
+
+
+def _taught(row: Row) -> bool:
+    """Whether pseudo-labels were trusted; where a row does not tell, they may have been."""
+    return not _has(row, "kept") or row["kept"] >= NOTHING
 
 
 def _has(row: Row, name: str) -> bool:
