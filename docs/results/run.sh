@@ -46,3 +46,21 @@ fit chd_cta_paper chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_un
 for recipe in supervised paper; do
   fit "brain_mni_$recipe" brain_mni.yaml --data "$data/brain_mni" --recipe $recipe
 done
+compare() { # NAME DATA CONFIG LABELLED METHODS OPTION...: the comparison of methods, see its README
+  local name="$1" folder="$2" config="$here/../../examples/$3" labelled="$4" methods="$5"; shift 5
+  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+  python "$here/../../benchmarks/semi_supervised/run.py" --data "$folder" --config "$config" \
+    --labelled "$labelled" --methods "$methods" --seeds 0,1,2 --out runs/results/semi "$@"
+}
+best=supervised_batch,supervised_instance,strong
+others=adversarial,paper,mean_teacher,fixmatch,unimatch
+parts=strong_without_d,strong_without_d_in_trust,strong_without_boxes,strong_without_intensities
+parts=$parts,strong_without_quotas,strong_without_waiting,strong_fixed_threshold,strong_own_teacher
+parts=$parts,strong_noisy_maps,strong_spectral_norm
+compare semi_acdc "$data/acdc" acdc_small.yaml 5,10,35 $best --set precision=bfloat16
+compare semi_acdc "$data/acdc" acdc_small.yaml 5 $others,$parts --set precision=bfloat16
+compare semi_phantom runs/results/phantom phantom.yaml 3 $best,$others,$parts \
+  --set image_size=64 batch_size=4 unlabelled_batch_size=4
+[ ${#wanted[@]} -ne 0 ] && [[ " ${wanted[*]} " != *" rank "* ]] ||
+  python "$here/../../benchmarks/rank_acdc.py" --data "$data/acdc" --work runs/results/rank \
+    --set precision=bfloat16
