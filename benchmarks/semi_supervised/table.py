@@ -24,10 +24,10 @@ from tfadvseg.report.statistics import interval  # noqa: E402
 RESULTS = ROOT / "docs" / "results" / "semi_supervised"
 NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
 NOTE = (
-    "Mean and standard deviation over the seeds. The difference is in points of Dice: the mean "
-    "over the test patients, of each the mean over the seeds that both have, with its 95% "
-    "bootstrap interval over patients, which says nothing of other seeds. The supervised method is "
-    "the one with the better validation Dice.\n"
+    "Mean and standard deviation over the seeds. Differences are in points of Dice, over the seeds "
+    "that both have: that of the pooled Dice; and that of the patients, the mean over the test "
+    "patients with its 95% bootstrap interval, which says nothing of other seeds. The supervised "
+    "method is the one with the better validation Dice.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
 
@@ -133,9 +133,9 @@ def _test_table(group: Group) -> str:
     for method, runs in group.runs.items():
         counted, dice = f"{len(runs)} of {len(group.seeds)}", _spread(group.values(method, "dice"))
         others = group.runs[baseline] if baseline and method != baseline else {}
-        rows.append((method, counted, dice, _against(runs, others)))
-    against = f"against {baseline or 'supervised'}, points (95% interval)"
-    table = _markdown(("method", "seeds", "test Dice", against), rows)
+        rows.append((method, counted, dice, _gain(runs, others), _against(runs, others)))
+    against = f"against {baseline or 'supervised'}, points", "over patients (95% interval)"
+    table = _markdown(("method", "seeds", "test Dice", *against), rows)
     return f"Test Dice, pooled, mean over the classes but background:\n\n{table}\n{NOTE}\n"
 
 
@@ -155,6 +155,13 @@ def _val_table(group: Group) -> str:
     rows = [(method, _spread(group.values(method, "validation"))) for method in group.runs]
     title = "Validation Dice of the chosen models, on which choices were made:"
     return f"{title}\n\n{_markdown(('method', 'validation Dice'), rows)}"
+
+
+def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
+    """The mean difference of the pooled Dice of two methods over the seeds that both have."""
+    pairs = [(ours[seed].dice, theirs[seed].dice) for seed in ours.keys() & theirs.keys()]
+    values = [100 * (a - b) for a, b in pairs if a is not None and b is not None]
+    return f"{statistics.mean(values):+.1f}" if values else "-"
 
 
 def _against(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
