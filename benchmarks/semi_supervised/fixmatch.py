@@ -23,7 +23,8 @@ DROPPED = 0.5  # share of the channels of every level that UniMatch's perturbed 
 class FixMatch(AdversarialSegmenter):
     """S teaches itself: what it is sure of in an image, it shall say of two harder views.
 
-    S, in inference mode, makes the pseudo-labels of the weak image, which is moved and bent only.
+    S makes the pseudo-labels of the weak image, which is moved and bent only, in training mode, as
+    UniMatch's code has it: with the moving averages of its first steps it is sure of nonsense.
     The harder views are those of recipe `strong`: other intensities, and boxes of other images.
     There is no D; `t_semi` is the probability above which a pseudo-label is trusted.
 
@@ -81,7 +82,8 @@ class FixMatch(AdversarialSegmenter):
 
     def pseudo_labels(self, images: tf.Tensor) -> Lesson:
         """The most probable class, with weight 1 where its probability is above `t_semi`."""
-        probabilities = tf.stop_gradient(tf.nn.softmax(self.segmenter(images, training=False)))
+        logits = self._apart(lambda: self.segmenter(images, training=True))
+        probabilities = tf.stop_gradient(tf.nn.softmax(logits))
         sure = tf.reduce_max(probabilities, axis=-1) > self.t_semi
         return Lesson(images, tf.argmax(probabilities, axis=-1), tf.cast(sure, tf.float32))
 
