@@ -502,17 +502,14 @@ def test_a_segmenter_alone_survives_saving(batch, tmp_path):
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_averaged_weights_follow_those_of_s(batch, norm):
     model = make(norm, averaging=0.2)
-    averaged = [v.numpy() for v in model.averaged.trainable_variables]
-    assert same(averaged, [v.numpy() for v in model.segmenter.trainable_variables])
+    averaged = weights(model.averaged)
+    assert same(averaged, weights(model.segmenter))
     for decay in (2 / 11, 0.2):  # (1 + step) / (10 + step) while that is less
         model.train_step(batch)
-        own = [v.numpy() for v in model.segmenter.trainable_variables]
+        own = weights(model.segmenter)
         averaged = [decay * a + (1 - decay) * b for a, b in zip(averaged, own, strict=True)]
-        found = [v.numpy() for v in model.averaged.trainable_variables]
-        assert same(found, averaged, rtol=1e-4, atol=1e-6)
-    assert not same(found, own, rtol=1e-4, atol=1e-6)
-    statistics = (network.non_trainable_variables for network in (model.averaged, model.segmenter))
-    assert same(*([v.numpy() for v in part] for part in statistics))
+        assert same(weights(model.averaged), averaged, rtol=1e-4, atol=1e-6)
+    assert not same(averaged, own, rtol=1e-4, atol=1e-6)
 
 
 def test_averaging_changes_nothing_that_is_trained(batch):

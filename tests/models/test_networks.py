@@ -267,6 +267,15 @@ def test_instance_norm_standardises_every_channel_of_every_image(rng):
     np.testing.assert_allclose(normalisation("instance", 4, "n")(x), expected, atol=1e-2)
 
 
+def test_moving_averages_of_batch_norm_soon_forget_their_start(rng):
+    """After 30 steps 4 % of 0 and 1 is left; Keras's momentum would leave 74 %."""
+    layer = normalisation("batch", 1, "norm")
+    for _ in range(30):
+        layer(rng.normal(7.0, 3.0, (8, 16, 16, 1)), training=True)
+    assert float(layer.moving_mean[0]) == pytest.approx(7.0, abs=0.5)
+    assert float(layer.moving_variance[0]) == pytest.approx(9.0, abs=0.8)
+
+
 @pytest.mark.parametrize(("filters", "groups"), [(4, 1), (8, 1), (32, 4), (11, 1), (36, 4)])
 def test_group_norm_has_groups_of_about_8_channels_that_divide_the_filters(filters, groups):
     layer = normalisation("group", filters, "n")

@@ -275,14 +275,10 @@ class AdversarialSegmenter(keras.Model):
             return
         step = tf.cast(self.optimizer.iterations, tf.float32)
         rate = 1 - tf.minimum(self.averaging, (1 + step) / (10 + step))
-        averaged, own = self.averaged, self.segmenter
-        pairs = zip(averaged.trainable_variables, own.trainable_variables, strict=True)
+        # Batch statistics too: those of the weights that are averaged.
+        pairs = zip(self.averaged.variables, self.segmenter.variables, strict=True)
         for mean, value in pairs:
             mean.assign_add(rate * (value - mean))
-        # Batch statistics are averages already, of what the weights of each step gave.
-        others = zip(averaged.non_trainable_variables, own.non_trainable_variables, strict=True)
-        for mean, value in others:
-            mean.assign(value)
 
     def _track(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         names = [name for name in self.trackers if name in values]

@@ -7,6 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+# Of batch norm's moving averages. Keras's 0.99 remembers their start, 0 and 1, for hundreds of
+# steps: predictions, and with them a teacher's pseudo-labels, are nonsense for as long.
+MOMENTUM = 0.9
+
 
 @keras.saving.register_keras_serializable("tfadvseg")
 class PadToMultiple(keras.layers.Layer):
@@ -68,7 +72,7 @@ class ResizeLike(keras.layers.Layer):
 def normalisation(norm: str, filters: int, name: str) -> keras.layers.Layer:
     """A normalisation layer: `batch`, `instance`, or `group` (of 8 channels or more)."""
     if norm == "batch":
-        return keras.layers.BatchNormalization(name=name)
+        return keras.layers.BatchNormalization(momentum=MOMENTUM, name=name)
     if norm == "instance":
         return keras.layers.GroupNormalization(groups=-1, name=name)
     if norm == "group":
