@@ -6,9 +6,10 @@
 set -euo pipefail
 data="$1"; shift
 here="$(cd "$(dirname "$0")" && pwd)"
+is_wanted() { [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $1 "* ]]; } # NAME
 fit() { # NAME CONFIG OPTION...
   local name="$1" config="$here/../../examples/$2" run="runs/results/$1"; shift 2
-  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+  is_wanted "$name" || return 0
   [ -s "$here/$name/metrics.json" ] && return 0
   local mode=--overwrite; [ -z "$(ls "$run/checkpoints" 2>/dev/null | grep -v writing)" ] || mode=--resume
   tfadvseg fit "$config" --out "$run" $mode "$@"
@@ -17,9 +18,15 @@ fit() { # NAME CONFIG OPTION...
 }
 crossval() { # NAME CONFIG OPTION...
   local name="$1" config="$here/../../examples/$2" sweep="runs/results/sweeps/$1"; shift 2
-  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+  is_wanted "$name" || return 0
   tfadvseg crossval "$config" --out "$sweep" "$@" || true # what failed is in failures.json
   python "$here/keep.py" "$sweep" "$name"
+}
+compare() { # NAME DATA CONFIG LABELLED METHODS OPTION...: the comparison of methods, see its README
+  local name="$1" folder="$2" config="$here/../../examples/$3" labelled="$4" methods="$5"; shift 5
+  is_wanted "$name" || return 0
+  python "$here/../../benchmarks/semi_supervised/run.py" --data "$folder" --config "$config" \
+    --labelled "$labelled" --methods "$methods" --seeds 0,1,2 --out runs/results/semi "$@"
 }
 wanted=("$@")
 crossval acdc acdc_small.yaml --data "$data/acdc" --set averaging=0 \
@@ -46,12 +53,6 @@ fit chd_cta_paper chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_un
 for recipe in supervised paper; do
   fit "brain_mni_$recipe" brain_mni.yaml --data "$data/brain_mni" --recipe $recipe
 done
-compare() { # NAME DATA CONFIG LABELLED METHODS OPTION...: the comparison of methods, see its README
-  local name="$1" folder="$2" config="$here/../../examples/$3" labelled="$4" methods="$5"; shift 5
-  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
-  python "$here/../../benchmarks/semi_supervised/run.py" --data "$folder" --config "$config" \
-    --labelled "$labelled" --methods "$methods" --seeds 0,1,2 --out runs/results/semi "$@"
-}
 best=supervised_batch,supervised_instance,strong
 others=adversarial,paper,mean_teacher,fixmatch,unimatch
 parts=strong_without_d,strong_without_d_in_trust,strong_without_boxes,strong_without_intensities
@@ -61,6 +62,7 @@ compare semi_acdc "$data/acdc" acdc_small.yaml 5,10,35 $best --set precision=bfl
 compare semi_acdc "$data/acdc" acdc_small.yaml 5 $others,$parts --set precision=bfloat16
 compare semi_phantom runs/results/phantom phantom.yaml 3 $best,$others,$parts \
   --set image_size=64 batch_size=4 unlabelled_batch_size=4
-[ ${#wanted[@]} -ne 0 ] && [[ " ${wanted[*]} " != *" rank "* ]] ||
+if is_wanted rank; then
   python "$here/../../benchmarks/rank_acdc.py" --data "$data/acdc" --work runs/results/rank \
     --set precision=bfloat16
+fi
