@@ -91,6 +91,7 @@ figures are those of its last step. Batch norm's averages still had momentum 0.9
 Histories: `docs/results/tried/`; the code is gone.
 """
 
+BEFORE = "before"
 CHANGES = {
     "labelled_boxes": "boxes of labelled images with their labels, not of unlabelled ones",
     "lambda_semi_2": "L_semi weighs 2",
@@ -173,7 +174,10 @@ def tried() -> str:
         if found is None:
             sys.exit(f"{folder}: expected a folder DATA_LABELLED_CHANGE_seedK")
         budget, change, seed = found.groups()
-        changed, before = (val_dice(folder / f"{name}.csv") for name in ("history", "before"))
+        if change == BEFORE:
+            continue
+        unchanged = folder.with_name(f"{budget}_{BEFORE}_{seed}")
+        changed, before = (val_dice(run / "history.csv") for run in (folder, unchanged))
         step = max(changed)
         scores = f"{changed[step]:.3f} | {before[step]:.3f}"
         rows.append(f"| {CHANGES[change]} | {budget} {seed} | {step} | {scores} |")
