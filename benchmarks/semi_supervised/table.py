@@ -27,9 +27,11 @@ NOTE = (
     "Mean and standard deviation over the seeds. Differences are in points of Dice, over the seeds "
     "that both have: that of the pooled Dice; and that of the patients, the mean over the test "
     "patients with its 95% bootstrap interval, which says nothing of other seeds. The supervised "
-    "method is the one with the better validation Dice.\n"
+    "method is the one with the better validation Dice. Test Dice is pooled over all voxels, the "
+    "mean over the classes but background.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
+WHOLE = "strong"  # what `strong_without_d` and the like are variants of
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,16 @@ def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
         order: of the methods; others follow by name.
     """
     runs = read_runs(folder)
-    parts = []
+    parts = [NOTE]
     for data, labelled in sorted({(run.data, run.labelled) for run in runs}):
         group = _group([r for r in runs if (r.data, r.labelled) == (data, labelled)], order)
-        missing = _missing(group, {run.method for run in runs if run.data == data})
-        title = f"## {data}: {labelled} labelled patients\n"
-        parts += [title, *missing, _test_table(group), _class_table(group), _val_table(group)]
+        parts += [f"## {data}: {labelled} labelled patients\n", *_missing(group)]
+        variants = [method for method in group.runs if method.startswith(f"{WHOLE}_")]
+        methods = [method for method in group.runs if method not in variants]
+        if methods:
+            parts += [_methods_table(group, methods), _class_table(group, methods)]
+        if variants:
+            parts.append(_variants_table(group, variants))
     return "\n".join(parts)
 
 
@@ -117,29 +123,42 @@ def _group(runs: Sequence[Run], order: Sequence[str]) -> Group:
     return Group(by_method, sorted({run.seed for run in runs}))
 
 
-def _missing(group: Group, methods: set[str]) -> list[str]:
-    """What the other rows have and these have not, in words."""
+def _missing(group: Group) -> list[str]:
+    """The seeds that a method lacks and others have, in words."""
     gaps = [
-        f"{method} (seed {', '.join(str(seed) for seed in lacking)})"
-        for method in sorted(methods)
-        if (lacking := [s for s in group.seeds if s not in group.runs.get(method, {})])
+        f"{method} (seed {', '.join(map(str, lacking))})"
+        for method, runs in group.runs.items()
+        if (lacking := [seed for seed in group.seeds if seed not in runs])
     ]
     return [f"Missing, not finished or not run: {'; '.join(gaps)}.\n"] if gaps else []
 
 
-def _test_table(group: Group) -> str:
-    baseline = group.baseline()
+def _methods_table(group: Group, methods: Sequence[str]) -> str:
+    return _compared(group, methods, group.baseline() or BASELINES[0])
+
+
+def _variants_table(group: Group, variants: Sequence[str]) -> str:
+    """Of recipe `strong` with a part less or more: what is lost by it, and what is gained."""
+    table = _compared(group, [WHOLE, *variants] if WHOLE in group.runs else variants, WHOLE)
+    return f"Recipe `strong` with one part less, or more:\n\n{table}\n"
+
+
+def _compared(group: Group, methods: Sequence[str], against: str) -> str:
+    """One row a method, compared with one of the group."""
     rows = []
-    for method, runs in group.runs.items():
-        counted, dice = f"{len(runs)} of {len(group.seeds)}", _spread(group.values(method, "dice"))
-        others = group.runs[baseline] if baseline and method != baseline else {}
-        rows.append((method, counted, dice, _gain(runs, others), _against(runs, others)))
-    against = f"against {baseline or 'supervised'}, points", "over patients (95% interval)"
-    table = _markdown(("method", "seeds", "test Dice", *against), rows)
-    return f"Test Dice, pooled, mean over the classes but background:\n\n{table}\n{NOTE}\n"
+    for method in methods:
+        runs = group.runs[method]
+        counted = f"{len(runs)} of {len(group.seeds)}"
+        scores = (_spread(group.values(method, name)) for name in ("validation", "dice"))
+        others = group.runs.get(against, {}) if method != against else {}
+        gains = (_gain(runs, others, name) for name in ("validation", "dice"))
+        rows.append((method, counted, *scores, *gains, _over_patients(runs, others)))
+    scored = ("validation Dice", "test Dice")
+    gained = (f"against {against}, points: validation", "test", "over patients (95% interval)")
+    return _markdown(("method", "seeds", *scored, *gained), rows)
 
 
-def _class_table(group: Group) -> str:
+def _class_table(group: Group, methods: Sequence[str]) -> str:
     every = [run for runs in group.runs.values() for run in runs.values()]
     classes = every[0].result.classes[1:]
 
@@ -147,24 +166,19 @@ def _class_table(group: Group) -> str:
         scores = [run.result.pooled["per_class"][name] for run in group.runs[method].values()]
         return _spread([score["dice"] for score in scores if score["dice"] is not None])
 
-    rows = [(method, *(dice(method, name) for name in classes)) for method in group.runs]
+    rows = [(method, *(dice(method, name) for name in classes)) for method in methods]
     return f"Test Dice of each class, pooled:\n\n{_markdown(('method', *classes), rows)}"
 
 
-def _val_table(group: Group) -> str:
-    rows = [(method, _spread(group.values(method, "validation"))) for method in group.runs]
-    title = "Validation Dice of the chosen models, on which choices were made:"
-    return f"{title}\n\n{_markdown(('method', 'validation Dice'), rows)}"
-
-
-def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
-    """The mean difference of the pooled Dice of two methods over the seeds that both have."""
-    pairs = [(ours[seed].dice, theirs[seed].dice) for seed in ours.keys() & theirs.keys()]
+def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str) -> str:
+    """The mean difference of two methods over the seeds that both have, in points."""
+    both = ours.keys() & theirs.keys()
+    pairs = [(getattr(ours[seed], measure), getattr(theirs[seed], measure)) for seed in both]
     values = [100 * (a - b) for a, b in pairs if a is not None and b is not None]
     return f"{statistics.mean(values):+.1f}" if values else "-"
 
 
-def _against(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
+def _over_patients(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
     """The difference of two methods over patients, in points."""
     patients: dict[str, list[float]] = {}
     for seed in ours.keys() & theirs.keys():

@@ -413,21 +413,33 @@ def test_table_on_handmade_files(tmp_path):
         *("## heart_x: 5 labelled patients", "## heart_x: 10 labelled patients")
     ]
     # The better supervised method is that with the better validation Dice, not test Dice.
-    head = "| method | seeds | test Dice | against supervised_batch, points | "
-    assert head + "over patients (95% interval) |" in lines
-    assert "| supervised_batch | 2 of 2 | 0.750 ±0.071 | - | - |" in lines
-    assert "| supervised_instance | 1 of 2 | 0.900 | +20.0 | -10.0 (-10.0 to -10.0) |" in lines
-    assert "| fixmatch | 2 of 2 | 0.780 ±0.085 | +3.0 | +3.0 (+3.0 to +3.0) |" in lines
-    assert "| fixmatch | 0.630 ±0.014 |" in lines  # validation
-    missing = [line for line in lines if line.startswith("Missing")]
-    assert missing == [
-        "Missing, not finished or not run: strong (seed 0, 1); supervised_instance (seed 1).",
-        "Missing, not finished or not run: fixmatch (seed 0); supervised_batch (seed 0); "
-        "supervised_instance (seed 0).",
-    ]
-    assert lines.index("| supervised_batch | 2 of 2 | 0.750 ±0.071 | - | - |") < lines.index(
-        "| fixmatch | 2 of 2 | 0.780 ±0.085 | +3.0 | +3.0 (+3.0 to +3.0) |"
+    head = "| method | seeds | validation Dice | test Dice | against supervised_batch, points: "
+    assert head + "validation | test | over patients (95% interval) |" in lines
+    first = "| supervised_batch | 2 of 2 | 0.650 ±0.071 | 0.750 ±0.071 | - | - | - |"
+    other = (
+        "| fixmatch | 2 of 2 | 0.630 ±0.014 | 0.780 ±0.085 | -2.0 | +3.0 | +3.0 (+3.0 to +3.0) |"
     )
+    assert lines.index(first) < lines.index(other)
+    assert (
+        "| supervised_instance | 1 of 2 | 0.500 | 0.900 | -10.0 | +20.0 | -10.0 (-10.0 to -10.0) |"
+        in lines
+    )
+    assert "| fixmatch | 0.780 ±0.085 |" in lines  # of the one class
+    missing = [line for line in lines if line.startswith("Missing")]
+    assert missing == ["Missing, not finished or not run: supervised_instance (seed 1)."]
+
+
+def test_variants_of_strong_are_compared_with_it_alone(tmp_path):
+    base = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    write_result(tmp_path, "x_5_supervised_batch_seed0", base - 0.1, 0.6, 0.5)
+    write_result(tmp_path, "x_5_strong_seed0", base, 0.8, 0.7)
+    write_result(tmp_path, "x_5_strong_without_d_seed0", base - 0.02, 0.75, 0.72)
+    methods, variants = table.section(tmp_path).split("with one part less")
+    assert "| strong | 1 of 1 | 0.700 | 0.800 | +20.0 | +20.0 | +10.0 (+10.0 to +10.0) |" in methods
+    assert "without_d" not in methods
+    row = "| strong_without_d | 1 of 1 | 0.720 | 0.750 | +2.0 | -5.0 | -2.0 (-2.0 to -2.0) |"
+    assert row in variants and "| strong | 1 of 1 | 0.700 | 0.800 | - | - | - |" in variants
+    assert "supervised" not in variants
 
 
 def test_a_difference_rests_on_the_seeds_that_both_have(tmp_path):
@@ -438,5 +450,5 @@ def test_a_difference_rests_on_the_seeds_that_both_have(tmp_path):
     write_result(tmp_path, "x_5_strong_seed0", values, 0.5, 0.5)
     runs = {r.seed: r for r in table.read_runs(tmp_path) if r.method == "supervised_batch"}
     ours = {0: next(r for r in table.read_runs(tmp_path) if r.method == "strong")}
-    assert table._against(ours, runs).startswith("+1.0 (")
-    assert table._against({0: replace(ours[0], seed=0)}, {}) == "-"
+    assert table._over_patients(ours, runs).startswith("+1.0 (")
+    assert table._over_patients({0: replace(ours[0], seed=0)}, {}) == "-"
