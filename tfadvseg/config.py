@@ -273,6 +273,11 @@ class Config:
                 "lambda_adv_unlabelled: recipe strong has no such loss, received "
                 f"{self.lambda_adv_unlabelled}; drop it, or take --recipe paper"
             )
+        if self.discriminator_fakes != "labelled":
+            raise InputError(
+                "discriminator_fakes: recipe strong's D learns from both kinds of images anyway, "
+                f"received {self.discriminator_fakes!r}; drop it, or take --recipe paper"
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Config:

@@ -73,7 +73,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     config = config.replace(ignore_label=config.ignored())
     facts, labelled = _check(split, config, progress), set(split.labelled)
     config = config.replace(
-        **_discriminator(facts, config),
+        **_discriminator([fact for fact in facts if fact.case in labelled], config),
         classes=class_names(facts, config.classes, config.ignored()),
         channels=facts[0].channels,
         steps=config.total_steps(sum(f.size[0] for f in facts if f.case in labelled)),
@@ -126,13 +126,12 @@ def check_cases(cases: Sequence[Case], config: Config, progress: Progress = sile
 
 
 def _discriminator(facts: Sequence[CaseFacts], config: Config) -> dict[str, Any]:
-    """The layers of recipe strong's D, where they are not given."""
+    """The layers of recipe strong's D, where they are not given, from facts of labelled cases."""
     if config.discriminator_filters is not None:
         return {}
     from tfadvseg.models.discriminator import layers_for
 
-    extent = smallest_extent([fact for fact in facts if fact.labels], config)
-    filters, strides = layers_for(extent, config.base_filters)
+    filters, strides = layers_for(smallest_extent(facts, config), config.base_filters)
     return {"discriminator_filters": filters, "discriminator_strides": strides}
 
 

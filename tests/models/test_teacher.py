@@ -82,6 +82,28 @@ def test_semi_loss_by_hand(batch):
     assert values["kept"] == 1
 
 
+def test_kept_of_each_class_is_over_all_of_its_pixels_since_the_epoch_began(batch):
+    """Not a mean over the steps: a step with few pixels of a class tells little of it."""
+    model, (labelled, unlabelled) = make(s_rate=0.0, d_rate=0.0, averaging=0.9), batch
+    thresholds = np.array([0.0, 0.4, np.inf])
+    model.set_trust(ALWAYS[0], thresholds, ALWAYS[2])
+    kept, pixels = np.zeros(CLASSES), np.zeros(CLASSES)
+    model.reset_metrics()
+    for images in (unlabelled, unlabelled[:1] * 0.2):
+        probabilities = tf.nn.softmax(model.averaged(images, training=False)).numpy()
+        classes, sure = probabilities.argmax(-1), probabilities.max(-1)
+        seeds = tf.random.split(tf.constant([0, int(model.optimizer.iterations)], tf.int64), 2)
+        box = views.boxes(*classes.shape, seeds[0])
+        classes, sure = (views.pasted(tf.constant(x), box).numpy() for x in (classes, sure))
+        for index in range(CLASSES):
+            kept[index] += np.sum((classes == index) & (sure >= thresholds[index]))
+            pixels[index] += np.sum(classes == index)
+        values = model.train_step((labelled, images))
+    assert np.count_nonzero(pixels) > 1
+    found = [float(values[f"kept_{index}"]) for index in range(CLASSES)]
+    np.testing.assert_allclose(found, kept / np.maximum(pixels, 1), rtol=1e-5)
+
+
 def test_what_is_trusted_follows_s_and_d(batch, monkeypatch):
     monkeypatch.setattr(views, "boxes", lambda count, h, w, seed: tf.zeros((count, h, w)))
     model = make()

@@ -1,6 +1,7 @@
 """Recipe strong, from the command of a run to what lies in its folder."""
 
 import csv
+import itertools
 import json
 import re
 import shutil
@@ -56,13 +57,16 @@ def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch,
         for r, s in zip(rows_of(tmp_path / "whole"), rows, strict=True)
     ]
     for name in classes[:2]:
-        assert rows[0][f"trusted {name}"] == "" and 0 <= float(rows[1][f"trusted {name}"]) <= 1
+        for column in (f"trusted {name}", f"kept {name}"):
+            assert rows[0][column] == "" and 0 <= float(rows[1][column]) <= 1
     records = [json.loads((tmp_path / run / "trust.json").read_text()) for run in ("whole", "run")]
     assert records[0] == records[1]
     assert [one["step"] for one in records[0]["rounds"]] == [int(row["step"]) for row in rows[:-1]]
     page = read_page(tmp_path / "run" / "report.html")
     assert "Pseudo-labels" in page.headings
-    assert all(chart in page.text for chart in ("Trusted", "Precision", "Right, from step 4 on"))
+    assert all(
+        chart in page.text for chart in ("Kept", "Trusted", "Precision", "Right, from step 4 on")
+    )
 
 
 def test_what_a_recipe_decides_is_written_down(config):
@@ -86,6 +90,7 @@ def test_no_validation_patient_is_refused(config):
         ({"t_semi": "all"}, "expected a number or auto, received 'all'"),
         ({"recipe": "strong", "averaging": 0}, "averaged weights, received 0"),
         ({"recipe": "strong", "lambda_adv_unlabelled": 0.1}, "has no such loss, received 0.1"),
+        ({"recipe": "strong", "discriminator_fakes": "both"}, "kinds of images anyway, received"),
     ],
 )
 def test_refusals(settings, words):
@@ -121,9 +126,7 @@ def test_unlabelled_images_of_another_kind(config, exclude, tmp_path, read_page)
     page = read_page(tmp_path / "run" / "report.html").text
     assert f"{'left out' if exclude else 'used all the same'}: noise_" in page
     assert "judged on one patient, phantom002; with two or more (val_patients) it is" in told
-    assert re.search(
-        r"D\(label\) 0\..* trusted \(right\): background 100% \(\d+%\), aorta 0%", told
-    )
+    assert re.search(r"D\(label\) 0\..* kept \(right\): background \d+% \(\d+%\), aorta 0%", told)
     assert ("Leave them out with --exclude-outliers." in told) != exclude
 
 
@@ -137,24 +140,49 @@ def trust_all(monkeypatch):
     monkeypatch.setattr(TeacherSegmenter, "set_trust", always)
 
 
-def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch):
-    """Validation that falls from the second round on: back to the first round's model."""
-    trust_all(monkeypatch)
-    scores = iter([0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2])
+@pytest.fixture
+def falling(monkeypatch):
+    """Validation that falls from the second round on."""
+    scores = itertools.chain([0.9], itertools.repeat(0.2))
     judge = session.score_cases
 
-    def falling(predictor, cases, split, **options):
+    def score(predictor, cases, split, **options):
         result = judge(predictor, cases, split, **options)
-        result["pooled"]["foreground"]["dice"] = next(scores)
+        if split == "val":
+            result["pooled"]["foreground"]["dice"] = next(scores)
         return result
 
-    monkeypatch.setattr(session, "score_cases", falling)
+    monkeypatch.setattr(session, "score_cases", score)
+
+
+def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, read_page):
+    """Back to the first round's model, and on without unlabelled images."""
+    trust_all(monkeypatch)
+    give_up, after = session.Session._give_up, []
+
+    def spy(self):
+        give_up(self)
+        after.extend(variable.numpy() for variable in self.model.variables)
+
+    monkeypatch.setattr(session.Session, "_give_up", spy)
     console = Console(record=True, width=200)
     fit(config.replace(warmup=0.3, steps=12), tmp_path / "run", console=console)
     rows = rows_of(tmp_path / "run")
     stages = [row["stage"] for row in rows]
     assert stages == [*["adversarial"] * 2, *["semi-supervised"] * 3, "adversarial"]
     assert rows[-1]["kept"] == "" and rows[4]["kept"] != ""
-    assert "given up at step 10: on the validation patients Dice fell from 0.900" in (
-        " ".join(console.export_text().split())
-    )
+    best = keras.models.load_model(tmp_path / "run" / "best.keras", compile=False)
+    assert int(best.count_params()) > 0 and len(after) == len(best.variables)
+    for ours, theirs in zip(after, best.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    told = "the semi-supervised stage is given up: on the validation patients Dice stayed"
+    assert f"Warning: {told}" in " ".join(console.export_text().split())
+    assert f"Step 10: {told}" in read_page(tmp_path / "run" / "report.html").text
+
+
+def test_no_unlabelled_image_is_used_once_the_stage_is_given_up(config, tmp_path, falling):
+    """Though D would learn from them before the stage."""
+    settings = {"recipe": "paper", "discriminator_fakes": "both", "t_semi": 0.0}
+    fit(config.replace(warmup=0.3, steps=12, **settings), tmp_path / "run")
+    used = [row["d_fake_unlabelled"] != "" for row in rows_of(tmp_path / "run")]
+    assert used == [True] * 5 + [False]

@@ -280,10 +280,12 @@ class AdversarialSegmenter(keras.Model):
         for mean, value in pairs:
             mean.assign_add(rate * (value - mean))
 
-    def _track(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _track(self, values: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """The means since the epoch began; a value may be a pair of value and weight."""
         names = [name for name in self.trackers if name in values]
         for name in names:
-            self.trackers[name].update_state(values[name])
+            value = values[name]
+            self.trackers[name].update_state(*(value if isinstance(value, tuple) else (value,)))
         return {name: self.trackers[name].result() for name in names}
 
 

@@ -67,6 +67,8 @@ class TeacherSegmenter(AdversarialSegmenter):
         self.coefficients = self._constant("coefficients", np.zeros((classes, 3)))
         self.thresholds = self._constant("thresholds", np.full(classes, np.inf))
         self.class_weights = self._constant("class_weights", np.ones(classes))
+        for name in (f"kept_{index}" for index in range(classes)):
+            self.trackers[name] = keras.metrics.Mean(name=name)
 
     @property
     def teacher(self) -> keras.Model:
@@ -168,14 +170,26 @@ class TeacherSegmenter(AdversarialSegmenter):
 
     def _learn(
         self, lesson: Lesson, student: tf.Tensor, fake_unlabelled: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> dict[str, Any]:
         """L_semi of the student: a mean over all pixels, so that it grows with what is trusted."""
         surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(lesson.classes, student)
+        kept = tf.cast(lesson.weights > 0, tf.float32)
         return {
             "semi_loss": tf.reduce_mean(lesson.weights * surprise),
-            "kept": tf.reduce_mean(tf.cast(lesson.weights > 0, tf.float32)),
+            "kept": tf.reduce_mean(kept),
             "d_fake_unlabelled": tf.reduce_mean(tf.sigmoid(fake_unlabelled)),
+            **self._kept_of_classes(lesson.classes, kept),
         }
+
+    def _kept_of_classes(
+        self, classes: tf.Tensor, kept: tf.Tensor
+    ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """The kept share of the pixels of each class, weighing as much as it has pixels."""
+        taken, everywhere = tf.one_hot(classes, self.output_shape[-1]), (0, 1, 2)
+        pixels = tf.reduce_sum(taken, everywhere)
+        shares = tf.math.divide_no_nan(tf.reduce_sum(taken * kept[..., None], everywhere), pixels)
+        pairs = zip(tf.unstack(shares), tf.unstack(pixels), strict=True)
+        return {f"kept_{index}": pair for index, pair in enumerate(pairs)}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}

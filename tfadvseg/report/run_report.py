@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfadvseg.health import all_troubles
 from tfadvseg.metrics import SCORES, mean
 from tfadvseg.report import curves, page
 from tfadvseg.report.confidence import confidence
@@ -90,6 +91,7 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
             f"{int(history[-1]['step']) if history else 0} of {config.steps} steps. "
             f"{_headline(result) if result else UNJUDGED}"
         ),
+        _warnings(history, config.recipe),
         page.section("Scores", _scores(result)) if result else "",
         page.section(
             "Cases",
@@ -97,7 +99,7 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
         ),
         page.section("Confidence", confidence(result)) if result else "",
         page.section("Training", drawn, page.paragraph(CURVES, "note")) if drawn else "",
-        _trust(folder.path / "trust.json"),
+        _trust(folder.path / "trust.json", history),
         page.section("Data", *_data(folder)),
         page.section("Settings", page.facts(_texts(dataclasses.asdict(config)))),
         page.section("Made with", page.facts(_texts(read_json(folder.path / "environment.json")))),
@@ -105,11 +107,17 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
     return page.document(f"Run: {folder.path.resolve().name}", sections)
 
 
-def _trust(file: Path) -> str:
+def _warnings(history: Sequence[Mapping[str, Any]], recipe: str) -> str:
+    """What `fit` warned of while it trained."""
+    found = all_troubles(history, recipe).values()
+    return page.items([f"Step {step}: {text}." for step, text in found], "warnings")
+
+
+def _trust(file: Path, history: curves.History) -> str:
     if not file.is_file():
         return ""
     return page.section(
-        "Pseudo-labels", trust_charts(read_json(file)), page.paragraph(TRUST, "note")
+        "Pseudo-labels", trust_charts(read_json(file), history), page.paragraph(TRUST, "note")
     )
 
 

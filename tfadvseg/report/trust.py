@@ -20,18 +20,21 @@ STYLES = (
 TARGET = Style(charts.SKY, "diamond", "2 4")
 SHARE = Axis("", 0.0, 1.0, tuple((n / 5, f"{n / 5:.1f}") for n in range(6)))
 NOTE = (
-    "On the validation patients, before each round of training. Trusted: share of the pixels "
-    "predicted as a class whose pseudo-label is used. Precision: how many of these are right. The "
+    "Kept: of the unlabelled pixels predicted as a class, the share whose pseudo-label is used, a "
+    "mean over the steps since the validation before. The others are on the validation patients, "
+    "before each round of training. Trusted: the same share there. Precision: how many of these "
+    "are right; the thresholds were found on these patients too, S did not learn from them. The "
     "last chart shows how often pixels are right by the probability that is claimed for them; a "
     "class is trusted from where its curve reaches the target."
 )
 
 
-def trust_charts(record: Mapping[str, Any]) -> str:
-    """Trusted share and precision of each class over the steps, and the latest curve.
+def trust_charts(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
+    """Kept and trusted share and precision of each class over the steps, and the latest curve.
 
     Args:
         record: the content of `trust.json`.
+        history: the rows of `history.csv`.
     """
     rounds, target = record["rounds"], record["target"]
     names = list(rounds[-1]["classes"])
@@ -40,6 +43,7 @@ def trust_charts(record: Mapping[str, Any]) -> str:
     across = Series("target", TARGET, (Point(0, target), Point(1, target)))
     latest = [_curve(name, rounds[-1]["classes"][name], i) for i, name in enumerate(names)]
     drawn = [
+        chart("Kept", steps, SHARE, _over_steps(history, names)),
         chart("Trusted", steps, SHARE, _over_rounds(rounds, names, "trusted")),
         chart("Precision", steps, SHARE, [wanted, *_over_rounds(rounds, names, "precision")]),
         chart(
@@ -51,6 +55,15 @@ def trust_charts(record: Mapping[str, Any]) -> str:
     ]
     keys = [(name, _style(index)) for index, name in enumerate(names)]
     return legend([*keys, ("target", TARGET)]) + group(drawn, "charts")
+
+
+def _over_steps(history: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Series]:
+    series = []
+    for index, name in enumerate(names):
+        column = f"kept {name}"
+        points = tuple(Point(row["step"], row[column]) for row in history if column in row)
+        series.append(Series(name, _style(index), points))
+    return [one for one in series if one.points]
 
 
 def _over_rounds(

@@ -20,10 +20,10 @@ from tfadvseg.data.folders.split import Split
 from tfadvseg.data.pipeline import training_stream
 from tfadvseg.errors import TrainingError
 from tfadvseg.evaluation import score_cases
+from tfadvseg.health import SEMI, harms, troubles
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.training.health import SEMI, harms, troubles
 from tfadvseg.training.monitoring import StepBar, TensorBoard
 from tfadvseg.training.outliers import find_outliers
 from tfadvseg.training.pools import load_pools
@@ -153,7 +153,7 @@ class Session:
         self.console.print(round_line(row, self.config, best=best and scores is not None))
         if "d_fake_unlabelled" in row:
             self.console.print(trust_line(row, self.config), highlight=False)
-        for name, text in troubles(self.state["history"]).items():
+        for name, text in troubles(self.state["history"], self.config.recipe).items():
             if name not in self.state["told"]:
                 self.state["told"].append(name)
                 self.console.print(f"Warning: {text}.")
@@ -161,13 +161,10 @@ class Session:
     def _steps(self, part: Round) -> dict[str, Any]:
         """Trains the steps of a round; returns its row of the history."""
         config = self.config
-        # Before the semi-supervised stage, unlabelled images cost time and change nothing, unless
-        # the discriminator or L_adv takes them.
-        early = config.lambda_adv_unlabelled > 0 or config.discriminator_fakes == "both"
         trust = self._examine(part)
         stream = training_stream(
             self.pools.labelled,
-            self.pools.unlabelled if part.stage == SEMI or early else None,
+            self.pools.unlabelled if self._uses_unlabelled(part) else None,
             batch_size=config.batch_size,
             unlabelled_batch_size=config.unlabelled_batch_size,
             augmentations=config.augment,
@@ -190,8 +187,16 @@ class Session:
             raise self._not_finite(error) from error
         speed = (part.stop - part.start) / (time.perf_counter() - began)
         losses = {name: float(values[0]) for name, values in history.history.items()}
+        for index, label in enumerate(config.classes or ()):
+            if f"kept_{index}" in losses:
+                losses[f"kept {label}"] = losses.pop(f"kept_{index}")
         position = {"step": part.stop, "stage": part.stage}
         return {**position, **losses, **trust, "steps_per_second": speed}
+
+    def _uses_unlabelled(self, part: Round) -> bool:
+        """Before the semi-supervised stage they change nothing, unless D or L_adv takes them."""
+        early = self.config.lambda_adv_unlabelled > 0 or self.config.discriminator_fakes == "both"
+        return not self.state["given_up"] and (part.stage == SEMI or early)
 
     def _examine(self, part: Round) -> dict[str, float]:
         """Finds out which pseudo-labels to trust in a round; returns columns of its row."""
@@ -227,15 +232,10 @@ class Session:
         state["history"].append(row)
 
     def _give_up(self) -> None:
-        """Goes back to the best model, which is one of before the stage, and on without it."""
+        """Goes back to the best model so far, and on without unlabelled images."""
         best = keras.models.load_model(self.folder.path / "best.keras", compile=False)
         self.model.set_weights(best.get_weights())
         self.state["given_up"] = True
-        self.console.print(
-            f"The semi-supervised stage is given up at step {self.state['step']}: on the "
-            f"validation patients Dice fell from {self.state['best']:.3f} and stayed below. Going "
-            "on from the best model before it, without unlabelled images."
-        )
 
     def _keep(self, row: dict[str, Any], *, best: bool) -> None:
         """Writes the checkpoint and what is read beside it."""

@@ -56,8 +56,8 @@ def trust_line(row: Mapping[str, Any], config: Config) -> str:
     said = ", ".join(f"D({name}) {row[column]:.2f}" for name, column in JUDGEMENTS.items())
     classes = []
     for name in config.classes or ():
-        if f"trusted {name}" in row:
+        if f"kept {name}" in row:
             right = row.get(f"precision {name}")
             shown = "" if right is None else f" ({right:.0%})"
-            classes.append(f"{name} {row[f'trusted {name}']:.0%}{shown}")
-    return f"  {said}" + (f"; trusted (right): {', '.join(classes)}" if classes else "")
+            classes.append(f"{name} {row[f'kept {name}']:.0%}{shown}")
+    return f"  {said}" + (f"; kept (right): {', '.join(classes)}" if classes else "")

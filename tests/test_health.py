@@ -1,0 +1,87 @@
+import pytest
+
+from tfadvseg.health import SEMI, all_troubles, harms, troubles
+
+
+def history(before, since):
+    rows = [{"stage": "adversarial", "val_dice": score} for score in before]
+    return rows + [{"stage": "semi-supervised", "val_dice": score} for score in since]
+
+
+@pytest.mark.parametrize(
+    ("before", "since", "expected"),
+    [
+        ([0.5, 0.7], [0.6, 0.6, 0.6], True),
+        ([0.7, 0.5], [0.6, 0.6, 0.6], True),  # the best before counts
+        ([0.5, 0.7], [0.6, 0.6], False),  # too early to tell
+        ([0.5, 0.7], [0.6, 0.69, 0.6], False),
+        ([0.5, 0.7], [0.6, 0.6, 0.6, 0.71], False),
+        ([0.5, 0.7], [0.8, 0.6, 0.6, 0.6], True),
+        ([], [0.1, 0.1, 0.1], False),
+        ([0.3], [0.4, 0.4, 0.4], False),
+        ([None], [None, None, None], False),
+    ],
+)
+def test_the_stage_harms_where_validation_stays_below(before, since, expected):
+    assert harms(history(before, since)) is expected
+
+
+def test_a_fall_is_not_the_fault_of_images_that_taught_nothing():
+    rows = history([0.5, 0.7], [0.6, 0.6, 0.6])
+    assert harms([row | {"kept": 0.3} for row in rows])
+    assert not harms([*rows[:-1], rows[-1] | {"kept": 0.0}])
+
+
+def test_what_follows_the_stage_is_not_before_it():
+    rows = history([0.5], [0.6, 0.6, 0.6])
+    assert not harms([*rows, {"stage": "adversarial", "val_dice": 0.9}])
+
+
+def semi(step, kept, d_loss=0.6, stage=SEMI):
+    row = {"step": step, "kept": kept, "d_loss": d_loss, "d_fake_unlabelled": 0.07, "stage": stage}
+    return row | {"d_real": 0.9, "d_fake_labelled": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mend"),
+    [("paper", "Lower t_semi below d_fake_unlabelled (0.07)"), ("strong", "Label more patients")],
+)
+def test_unused_images_are_told_with_the_steps_and_the_mend(recipe, mend):
+    rows = [{"step": 100, "d_loss": 0.5, "stage": "adversarial"}, semi(200, 0.0), semi(250, 0.0)]
+    assert troubles(rows, recipe) == {}
+    found = troubles([*rows, semi(300, 0.0)], recipe)
+    assert list(found) == ["nothing is trusted"]
+    assert found["nothing is trusted"].startswith("kept 0 % for 200 steps")
+    assert mend in found["nothing is trusted"]
+    assert troubles([*rows, semi(300, 0.2)], recipe) == {}
+    assert troubles([*rows, semi(300, 0.2), semi(400, 0)], recipe) == {}
+
+
+def test_unlabelled_images_that_only_d_sees_are_no_trouble():
+    rows = [semi(100, 0.0, stage="adversarial"), semi(250, 0.0, stage="adversarial")]
+    assert troubles(rows, "paper") == {}
+
+
+def test_a_saturated_discriminator_is_told():
+    assert troubles([semi(100, 0.5, d_loss=0.12)], "paper") == {}
+    found = troubles([semi(100, 0.5, d_loss=0.04)], "paper")
+    assert "its loss is 0.040" in found["D saturated"]
+    supervised = {"step": 100, "ce_loss": 1.0, "stage": "supervised"}
+    assert troubles([supervised], "supervised") == {} == troubles([], "paper")
+
+
+def test_troubles_of_a_run_are_those_of_the_step_at_which_they_began():
+    rows = [semi(100, 0.5, d_loss=0.04), semi(200, 0.5), semi(300, 0.0, d_loss=0.05)]
+    found = all_troubles([*rows, semi(400, 0.0), semi(500, 0.0)], "strong")
+    assert {name: step for name, (step, _) in found.items()} == {
+        "D saturated": 100,
+        "nothing is trusted": 400,
+    }
+    assert "its loss is 0.040" in found["D saturated"][1]
+    assert "for 200 steps" in found["nothing is trusted"][1]
+
+
+def test_a_stage_that_was_given_up_is_told_with_the_dice():
+    rows = [row | {"step": 100} for row in history([0.5, 0.7], [0.6, 0.6, 0.6])]
+    (text,) = troubles(rows, "strong").values()
+    assert "given up" in text and "0.02 below that before it, 0.700" in text
