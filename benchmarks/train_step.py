@@ -1,15 +1,19 @@
-"""Time of a training step: recipes, normalisations, and what one forward pass of D saves.
+"""Time of a training step: recipes and normalisations.
 
-Usage: python benchmarks/train_step.py [--size 96] [--steps 10]
-Prints images per second and the ratio to the first row. Read the ratios: machines differ.
+Usage: python benchmarks/train_step.py [--size 96] [--rounds 20] [--out FILE.json]
+Every round makes one step of each, so that a busy machine slows all alike. Prints the median time
+and its ratio to that of recipe paper with the same normalisation. Machines differ: read the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,49 +21,63 @@ import tensorflow as tf
 
 from tfadvseg.building import build_model
 from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.run_folder import write_text
 
-ROWS = (
-    ("paper, instance norm", {"norm": "instance"}),
-    ("paper, group norm", {"norm": "group"}),
-    ("paper, batch norm", {"norm": "batch"}),
-    ("paper, instance norm, bfloat16", {"norm": "instance", "precision": "bfloat16"}),
-    ("strong, instance norm", {"recipe": "strong", "norm": "instance"}),
-    ("strong, batch norm", {"recipe": "strong", "norm": "batch"}),
-    ("adversarial, instance norm", {"recipe": "adversarial", "norm": "instance"}),
-    ("supervised, instance norm", {"recipe": "supervised", "norm": "instance"}),
-)
+NORMS = ("instance", "group", "batch")
+RECIPES = ("paper", "strong", "adversarial", "supervised")
+SLICES = 8  # labelled ones in a step, and as many unlabelled ones
 
 
 def main() -> None:
-    """Times every row in one process, one after the other."""
+    """Times all of them in one process, step about."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    first = None
-    for name, settings in ROWS:
-        speed = images_per_second(settings, arguments.size, arguments.steps)
-        first = first or speed
-        print(f"{name:35s} {speed:7.1f} images/s   {speed / first:.2f}")
+    steps = {
+        (recipe, norm): make(recipe, norm, arguments.size) for norm in NORMS for recipe in RECIPES
+    }
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in steps}
+    for _ in range(arguments.rounds):
+        for key, step in steps.items():
+            began = time.perf_counter()
+            step()
+            times[key].append(time.perf_counter() - began)
+    found = {}
+    for (recipe, norm), measured in times.items():
+        median, paper = statistics.median(measured), statistics.median(times["paper", norm])
+        found[f"{recipe}, {norm}"] = {
+            "seconds": round(median, 4),
+            "to_paper": round(median / paper, 3),
+        }
+        print(
+            f"{recipe:12s} {norm:9s} {1000 * median:7.1f} ms   {median / paper:.2f} times paper's"
+        )
+    if arguments.out:
+        write_text(arguments.out, json.dumps(found, indent=1) + "\n")
 
 
-def images_per_second(settings: dict, size: int, steps: int) -> float:
-    """The median speed of a step on 8 labelled (and 8 unlabelled) images."""
+def make(recipe: str, norm: str, size: int) -> Callable[[], object]:
+    """A training step that has run before, on images of noise."""
     names = ("background", "aorta", "pulmonary artery")
-    config = Config(classes=names, channels=1, base_filters=16, warmup=0, **settings)
-    model = build_model(config.replace(discriminator_filters=(32, 64, 128)))
-    images = tf.random.stateless_uniform((8, size, size, 1), (0, 0))
+    config = Config(
+        recipe=recipe,
+        norm=norm,
+        classes=names,
+        channels=1,
+        base_filters=16,
+        warmup=0,
+        discriminator_filters=(32, 64, 128),
+    )
+    model = build_model(config)
+    images = tf.random.stateless_uniform((SLICES, size, size, 1), (0, 0))
     masks = tf.cast(images[..., 0] * 3, tf.int32)
-    unlabelled = images if config.recipe in USE_UNLABELLED else None
+    unlabelled = images if recipe in USE_UNLABELLED else None
     step = tf.function(lambda: model.train_step(((images, masks), unlabelled)))
     for _ in range(2):
         step()
-    times = []
-    for _ in range(steps):
-        began = time.perf_counter()
-        step()["loss"].numpy()
-        times.append(time.perf_counter() - began)
-    return (8 if unlabelled is None else 16) / statistics.median(times)
+    return lambda: step()["loss"].numpy()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -72,6 +74,13 @@ def anchors(page):
     """The anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_pages_say_what_the_raw_files_say():
+    """Those that `docs/results/make.py` writes from files that are all there."""
+    call = [sys.executable, ROOT / "docs" / "results" / "make.py", "--check"]
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_setting_is_documented_in_the_order_of_the_code():

@@ -78,6 +78,15 @@ class Group:
         known = {method: statistics.mean(values) for method, values in scores.items() if values}
         return max(known, key=known.__getitem__) if known else None
 
+    def spread(self, method: str, measure: str) -> str:
+        """Mean and standard deviation of `dice` or `validation` over the seeds."""
+        return _spread(self.values(method, measure))
+
+    def gain(self, method: str) -> tuple[str, str]:
+        """Points of test Dice over the better supervised method: pooled, and over patients."""
+        ours, theirs = (self.runs.get(name or "", {}) for name in (method, self.baseline()))
+        return _gain(ours, theirs, "dice"), _over_patients(ours, theirs)
+
 
 def read_runs(folder: Path) -> list[Run]:
     """The finished runs below a folder."""
@@ -99,18 +108,26 @@ def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
         folder: of the kept files.
         order: of the methods; others follow by name.
     """
-    runs = read_runs(folder)
     parts = [NOTE]
-    for data, labelled in sorted({(run.data, run.labelled) for run in runs}):
-        group = _group([r for r in runs if (r.data, r.labelled) == (data, labelled)], order)
+    for (data, labelled), group in groups(folder, order).items():
         parts += [f"## {data}: {labelled} labelled patients\n", *_missing(group)]
         variants = [method for method in group.runs if method.startswith(f"{WHOLE}_")]
         methods = [method for method in group.runs if method not in variants]
         if methods:
             parts += [_methods_table(group, methods), _class_table(group, methods)]
+            parts.append(_confidence_table(group, methods))
         if variants:
             parts.append(_variants_table(group, variants))
     return "\n".join(parts)
+
+
+def groups(folder: Path, order: Sequence[str] = ()) -> dict[tuple[str, int], Group]:
+    """The runs below a folder by data set and number of labelled patients."""
+    runs = read_runs(folder)
+    return {
+        key: _group([run for run in runs if (run.data, run.labelled) == key], order)
+        for key in sorted({(run.data, run.labelled) for run in runs})
+    }
 
 
 def _group(runs: Sequence[Run], order: Sequence[str]) -> Group:
@@ -149,7 +166,7 @@ def _compared(group: Group, methods: Sequence[str], against: str) -> str:
     for method in methods:
         runs = group.runs[method]
         counted = f"{len(runs)} of {len(group.seeds)}"
-        scores = (_spread(group.values(method, name)) for name in ("validation", "dice"))
+        scores = (group.spread(method, name) for name in ("validation", "dice"))
         others = group.runs.get(against, {}) if method != against else {}
         gains = (_gain(runs, others, name) for name in ("validation", "dice"))
         rows.append((method, counted, *scores, *gains, _over_patients(runs, others)))
@@ -168,6 +185,26 @@ def _class_table(group: Group, methods: Sequence[str]) -> str:
 
     rows = [(method, *(dice(method, name) for name in classes)) for method in methods]
     return f"Test Dice of each class, pooled:\n\n{_markdown(('method', *classes), rows)}"
+
+
+def _confidence_table(group: Group, methods: Sequence[str]) -> str:
+    """Calibration error before and after, and predicted against true Dice, on the test cases."""
+    rows = []
+    for method in methods:
+        results = [run.result for run in group.runs[method].values()]
+        judged = [result.calibration for result in results if result.calibration]
+        errors = (
+            _spread([one[when]["foreground"]["ece"] for one in judged])
+            for when in ("before", "after")
+        )
+        found = [result.quality["pearson"] for result in results if result.quality]
+        rows.append((method, *errors, _spread([value for value in found if value is not None])))
+    head = ("method", "error of S's probability", "calibrated", "predicted and true Dice (Pearson)")
+    title = (
+        "Calibration error (C1) of the test pixels predicted as foreground, and correlation of "
+        "predicted with true Dice over the test cases:"
+    )
+    return f"{title}\n\n{_markdown(head, rows)}"
 
 
 def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str) -> str:

@@ -1,325 +1,55 @@
-"""Writes docs/results.md and docs/semi_supervised.md from the raw files beside this script.
+"""Writes pages of docs/, and the table of the README, from the raw files beside this script.
 
-Usage: python docs/results/make.py [results] [semi_supervised]
+Usage: python docs/results/make.py [--check] [results] [semi_supervised] [rank]
+Without names it writes all pages whose raw files are there. --check writes nothing, and ends with
+exit status 1 if a page says other things than the files.
 """
 
-import csv
-import json
 import re
-import statistics
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import yaml
-
 HERE = Path(__file__).parent
-sys.path.insert(
-    0, str(HERE.parents[1])
-)  # a script's own folder is on the path, the checkout is not
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
-from benchmarks.semi_supervised.table import section  # noqa: E402
-from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
-from tfadvseg.report.sweep import read_sweep  # noqa: E402
-from tfadvseg.report.sweep_report import Analysis  # noqa: E402
-from tfadvseg.report.table import Cell, Table  # noqa: E402
+import comparison  # noqa: E402
+import ranking  # noqa: E402
+import sweeps_and_runs  # noqa: E402
 
-INTRODUCTION = """# Results
-
-Everything below the line is written by `python docs/results/make.py` from raw files: for each
-cross-validation `docs/results/sweeps/NAME/` (`plan.json` and, a run, `metrics.json` and
-`history.csv`), for each single run `docs/results/RUN/`. `docs/results/run.sh` made them; the exact
-commands stand with the tables. What is not finished yet is said to be so, or has no row.
-
----
-"""
-
-SWEEPS = {
-    "acdc": """## ACDC: 5, 10, 35 and 70 labelled patients
-
-Cardiac MRI: right ventricle (class 1), myocardium (2), left ventricle (3). 20 patients test, 10
-validate, by the split of `cases.csv`; the labelled ones of the other 70 are drawn by the seed, 1/14
-of them is 5 patients, 1/7 is 10. The others keep their images. Data: the ACDC challenge (Bernard
-et al., IEEE TMI 2018).
-
-    tfadvseg crossval examples/acdc_small.yaml --data DATA/acdc --out runs/acdc \\
-        --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3 --set averaging=0
-""",
-    "phantom": """## The generated phantom
-
-Drawn chest CT angiography, which anybody can make again: three folds of 20 patients.
-
-    tfadvseg data phantom phantom --patients 20 --size 64
-    tfadvseg crossval examples/phantom.yaml --data phantom --out runs/phantom \\
-        --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \\
-        --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0
-""",
-    "chd_cta": """## CT angiography: leave one patient out
-
-The paper's own task, on 36 slices of 7 children with congenital heart disease. Class 1 is the
-aorta, 2 the pulmonary artery. Recipe `paper` also sees 92 slices of 6 patients from other sources
-(adult, child, windowed differently) without masks; `supervised` and `adversarial` do not. So few
-slices demonstrate; they prove nothing.
-
-    tfadvseg crossval examples/chd_cta.yaml --data DATA/chd_cta --unlabelled DATA/cta_unlabelled \\
-        --out runs/chd_cta --folds 7 --label-fractions 1 --set image_size=128 \\
-        --set val_patients=1 --set test_patients=null --set steps=1500 \\
-        --set averaging=0
-""",
+PAGES = {
+    "results": (ROOT / "docs" / "results.md", sweeps_and_runs),
+    "semi_supervised": (ROOT / "docs" / "semi_supervised.md", comparison),
+    "rank": (ROOT / "docs" / "rank_results.md", ranking),
 }
-
-COMPARED = """# Do unlabelled images help?
-
-Everything here is written by `python docs/results/make.py semi_supervised`.
-
-Mean Teacher, FixMatch and recipe `strong` without its parts, beside the recipes: the same patients,
-labels, network, augmentation and schedule. What each is, what is fair about it:
-[benchmarks/semi_supervised](../benchmarks/semi_supervised/README.md). `acdc` is the configuration
-`examples/acdc_small.yaml` with `precision: bfloat16`: 800 steps, 20 test and 10 validation
-patients, the labelled ones drawn by the seed, the rest of 70 unlabelled. The raw files:
-`docs/results/semi_supervised/`.
-
-    python benchmarks/semi_supervised/run.py --data DATA/acdc --config examples/acdc_small.yaml \\
-        --out runs/semi --labelled 5,10 --seeds 0,1,2 --set precision=bfloat16 --cores 0,1 \\
-        --methods strong,supervised_batch,supervised_instance,fixmatch,mean_teacher
-"""
-
-TRIED = """## Tried and left out
-
-Changes of recipe `strong` that did not raise the Dice of the validation patients, by which it was
-decided. One run each, so a point of difference is no evidence; where a run was stopped early, both
-figures are those of its last step. Batch norm's averages still had momentum 0.99 in both.
-Histories: `docs/results/tried/`; the code is gone.
-"""
-
-BEFORE = "before"
-CHANGES = {
-    "labelled_boxes": "boxes of labelled images with their labels, not of unlabelled ones",
-    "lambda_semi_2": "L_semi weighs 2",
-    "target_0.65": "trusted from where 65 % of the pixels are right, not 80 %",
-    "soft_rest": "pixels that are not trusted teach their calibrated distribution, (C2)",
-    "soft_all": "all pixels teach it; no thresholds, no quotas",
-}
-
-RUNS = """# Single runs
-
-Dice and MIOU are macro means over the foreground classes, pooled over the pixels of all test cases,
-on the original grid. Validation figures are those of the chosen model. One run each, few patients:
-a difference of a few points between two rows is no evidence.
-"""
-
-ACDC = """## ACDC: 5 labelled patients of 70
-
-Cardiac MRI: right ventricle (class 1), myocardium (2), left ventricle (3). The split is that of
-`cases.csv`; the labelled patients are drawn by the seed; validation chooses the model. Data: the
-ACDC challenge (Bernard et al., IEEE TMI 2018).
-
-    tfadvseg fit examples/acdc_small.yaml --data DATA/acdc --recipe RECIPE --set norm=NORM \\
-        --set seed=SEED --set averaging=0
-
-The default of `norm` was chosen by the validation Dice of these runs. With batch norm, labelled and
-unlabelled images pass the segmenter apart; see [the rule](method.md#batch-statistics).
-"""
-
-CHD = """## CT angiography: aorta and pulmonary artery
-
-The paper's own task, on 36 slices of 7 children with congenital heart disease; patients 1006 and
-1007 are the test set, 1001 validates. Class 1 is the aorta, 2 the pulmonary artery. The unlabelled
-pool is 92 slices of 6 patients from other sources (adult, child, windowed differently). So few
-slices demonstrate; they prove nothing.
-
-    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --set averaging=0 \\
-        --unlabelled DATA/cta_unlabelled
-    tfadvseg fit examples/chd_cta.yaml --data DATA/chd_cta --set averaging=0 --recipe supervised
-
-The overlays are drawn by `tfadvseg predict RUN DATA/chd_cta/images --out OUT --overlay`; the
-images are not ours to copy here.
-"""
-
-BRAIN = """## Brain MRI in 3-D: grey and white matter
-
-The template that nilearn ships, cut into slabs (NIfTI, 2 mm): anybody can run this again. Slabs of
-one brain stand in for patients, so the figures show that the chain works on volumes, from files to
-distances in mm, and nothing about other brains.
-
-    pip install nilearn && python examples/brain_mni.py brain_mni
-    tfadvseg fit examples/brain_mni.yaml --recipe RECIPE
-"""
-
-COLUMNS = (
-    *("run", "norm", "seed", "val Dice", "test Dice", "MIOU", "specificity", "precision"),
-    *("HD95 mm", "kept", "D(real)", "D(fake)", "minutes"),
-)
+README = ROOT / "README.md"
+BLOCK = re.compile("(<!-- written by docs/results/make.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main() -> None:
-    """Writes the pages that are named, or both."""
-    pages = {"semi_supervised": semi_supervised, "results": results}
-    for name in sys.argv[1:] or pages:
-        parts = [part for part in pages[name]() if part]
-        (HERE.parent / f"{name}.md").write_text("\n".join(parts).rstrip() + "\n")
+    """Writes or checks."""
+    names = sys.argv[1:]
+    check, names = "--check" in names, [name for name in names if name != "--check"]
+    missing = {name: page.missing() for name, (_, page) in PAGES.items()}
+    for name in names:
+        if missing[name]:
+            sys.exit(f"{name}: {missing[name]}; make it with run.sh first")
+    for file, text in _texts(names or [name for name, gap in missing.items() if not gap]):
+        if not check:
+            file.write_text(text)
+            print(file)
+        elif file.read_text() != text:
+            sys.exit(f"{file} is not what the raw files say; write it: python docs/results/make.py")
 
 
-def semi_supervised() -> list[str]:
-    """The comparison of methods."""
-    with quiet_tensorflow():
-        from benchmarks.semi_supervised.methods import METHODS
-    return [COMPARED, section(HERE / "semi_supervised", tuple(METHODS)), TRIED, tried()]
-
-
-def tried() -> str:
-    """What each change scored on the validation patients, and the recipe before at that step."""
-    rows = []
-    for folder in sorted((HERE / "tried").iterdir()):
-        found = re.fullmatch(r"(.+_\d+)_(.+)_(seed\d+)", folder.name)
-        if found is None:
-            sys.exit(f"{folder}: expected a folder DATA_LABELLED_CHANGE_seedK")
-        budget, change, seed = found.groups()
-        if change == BEFORE:
-            continue
-        unchanged = folder.with_name(f"{budget}_{BEFORE}_{seed}")
-        changed, before = (val_dice(run / "history.csv") for run in (folder, unchanged))
-        step = max(changed)
-        scores = f"{changed[step]:.3f} | {before[step]:.3f}"
-        rows.append(f"| {CHANGES[change]} | {budget} {seed} | {step} | {scores} |")
-    head = "| change | labelled patients, seed | step | changed | before |"
-    return "\n".join([head, "|---|---|---|---|---|", *rows])
-
-
-def val_dice(history: Path) -> dict[int, float]:
-    """Validation Dice of a run by step."""
-    with history.open(newline="", encoding="utf-8") as stream:
-        return {int(row["step"]): float(row["val_dice"]) for row in csv.DictReader(stream)}
-
-
-def results() -> list[str]:
-    """Sweeps and single runs."""
-    parts = [INTRODUCTION]
-    for name, title in SWEEPS.items():
-        if (HERE / "sweeps" / name).is_dir():
-            parts += [title, sweep(HERE / "sweeps" / name)]
-    parts.append(RUNS)
-    runs = [read_run(path.parent) for path in sorted(HERE.glob("*/metrics.json"))]
-    for title, prefix in ((ACDC, "acdc"), (CHD, "chd_cta"), (BRAIN, "brain_mni")):
-        chosen = [run for run in runs if run["name"].startswith(prefix)]
-        if chosen:
-            parts += [title, table(chosen), labelled(chosen), per_class(chosen), spread(chosen)]
-    return parts
-
-
-def sweep(folder: Path) -> str:
-    """What a sweep found, in sentences and tables."""
-    analysis = Analysis(read_sweep(folder))
-    done, planned = len(analysis.sweep.results()), len(analysis.sweep.trainings())
-    if not done:  # else the page would lose what it says of them
-        sys.exit(f"{folder}: none of its {planned} runs is kept here; make them with run.sh first")
-    shown = ("table2", "table3", "class_dice", "recipes_dice", "labels_dice", "readings", "budget")
-    answers = [
-        f"* **{one.lead}.** {one.detail}".rstrip() for one in (*analysis.helped, *analysis.reached)
-    ]
-    tables = [markdown(analysis.tables[name]) for name in shown if name in analysis.tables]
-    steps = json.loads((folder / "plan.json").read_text())["settings"]["steps"]
-    far = f"{done} of {planned} runs of {steps} steps are finished."
-    return "\n".join([far, "", *answers, "", *tables])
-
-
-def markdown(table: Table) -> str:
-    """A table with what stands small below a number in brackets after it."""
-    rows = [
-        (f"*{row}*", *[""] * (len(table.columns) - 1)) if isinstance(row, str) else map(cell, row)
-        for row in (table.columns, *table.rows)
-    ]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(table.columns))
-    return "\n".join([f"{table.title}:", "", *lines, "", *([table.note, ""] if table.note else [])])
-
-
-def cell(one: Cell) -> str:
-    """The text of a cell."""
-    below = one.below if one.below.startswith("±") else f"({one.below})"
-    return f"{one.text} {below}" if one.below else one.text
-
-
-def read_run(folder: Path) -> dict:
-    """The figures of one run."""
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    with (folder / "history.csv").open() as stream:
-        history = list(csv.DictReader(stream))
-    starts = [0, *(int(row["step"]) for row in history)]
-    steps = [stop - start for start, stop in zip(starts, starts[1:], strict=False)]
-    speeds = [float(row["steps_per_second"]) for row in history]
-    return {
-        "name": folder.name,
-        "config": config,
-        "split": json.loads((folder / "split.json").read_text()),
-        "metrics": json.loads((folder / "metrics.json").read_text()),
-        "val": max((float(row["val_dice"]) for row in history if row["val_dice"]), default=None),
-        "last": history[-1],
-        "minutes": sum(n / speed for n, speed in zip(steps, speeds, strict=True)) / 60,
-    }
-
-
-def table(runs: list[dict]) -> str:
-    """One row a run."""
-    rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    for run in sorted(runs, key=lambda r: (r["config"]["norm"], r["config"]["seed"])):
-        config, last = run["config"], run["last"]
-        score = run["metrics"]["pooled"]["foreground"]
-        figures = [
-            number(run["val"]),
-            *(number(score[name]) for name in ("dice", "miou", "specificity", "precision")),
-            number(run["metrics"].get("surface", {}).get("foreground", {}).get("hd95_mm")),
-            *(number(last.get(name)) for name in ("kept", "d_real", "d_fake_labelled")),
-            f"{run['minutes']:.1f}",
-        ]
-        cells = [config["recipe"], config["norm"], str(config["seed"]), *figures]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) + (
-        "\n\nkept, D(real) and D(fake) are means over the last round; minutes are those of the "
-        "training steps\non two shared CPU cores.\n"
-    )
-
-
-def labelled(runs: list[dict]) -> str:
-    """The labelled patients of each seed."""
-    seeds = {run["config"]["seed"]: run["split"]["patients"]["labelled"] for run in runs}
-    lines = [f"* seed {seed}: {', '.join(names)}" for seed, names in sorted(seeds.items())]
-    return "Labelled patients:\n\n" + "\n".join(lines) + "\n"
-
-
-def per_class(runs: list[dict]) -> str:
-    """Dice of every foreground class."""
-    names = list(runs[0]["metrics"]["pooled"]["per_class"])[1:]
-    rows = ["| run | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    for run in runs:
-        scores = run["metrics"]["pooled"]["per_class"]
-        rows.append(
-            f"| {run['name']} | " + " | ".join(number(scores[n]["dice"]) for n in names) + " |"
-        )
-    return "Test Dice of each class, pooled:\n\n" + "\n".join(rows) + "\n"
-
-
-def spread(runs: list[dict]) -> str:
-    """Mean over seeds, where there are several."""
-    groups: dict[tuple[str, str], list[dict]] = {}
-    for run in runs:
-        groups.setdefault((run["config"]["norm"], run["config"]["recipe"]), []).append(run)
-    lines = []
-    for (norm, recipe), members in groups.items():
-        if len(members) > 1:
-            val = statistics.mean(run["val"] for run in members)
-            test = statistics.mean(
-                run["metrics"]["pooled"]["foreground"]["dice"] for run in members
-            )
-            lines.append(f"| {norm} | {recipe} | {len(members)} | {val:.3f} | {test:.3f} |")
-    if not lines:
-        return ""
-    head = "| norm | recipe | seeds | val Dice | test Dice |\n|---|---|---|---|---|\n"
-    return "Means over the seeds:\n\n" + head + "\n".join(lines) + "\n"
-
-
-def number(value: float | str | None) -> str:
-    """Three digits, or a dash where there is none."""
-    return "-" if value in (None, "") else f"{float(value):.3f}"
+def _texts(names: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    """The files of some pages and what shall stand in them."""
+    for name in names:
+        file, page = PAGES[name]
+        yield file, "\n".join(part for part in page.parts() if part).rstrip() + "\n"
+        if page is comparison:
+            yield README, BLOCK.sub(rf"\1{comparison.summary()}\2", README.read_text())
 
 
 if __name__ == "__main__":

@@ -28,16 +28,22 @@ compare() { # NAME DATA CONFIG LABELLED METHODS OPTION...: the comparison of met
   python "$here/../../benchmarks/semi_supervised/run.py" --data "$folder" --config "$config" \
     --labelled "$labelled" --methods "$methods" --seeds 0,1,2 --out runs/results/semi "$@"
 }
+draw() { # FOLDER PATIENTS
+  [ -d "$1" ] || tfadvseg data phantom "$1" --patients "$2" --size 64
+}
 wanted=("$@")
 crossval acdc acdc_small.yaml --data "$data/acdc" --set averaging=0 \
   --folds 1 --label-fractions 1,1/2,1/7,1/14 --seeds 3
-[ -d runs/results/phantom ] || tfadvseg data phantom runs/results/phantom --patients 20 --size 64
+if is_wanted phantom; then draw runs/results/phantom 20; fi
 crossval phantom phantom.yaml --data runs/results/phantom \
   --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \
   --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0
 crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
   --folds 7 --label-fractions 1 --set image_size=128 --set val_patients=1 \
   --set test_patients=null --set steps=1500 --set averaging=0
+crossval chd_cta_strong chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
+  --folds 7 --label-fractions 1 --recipes supervised,strong --set image_size=128 \
+  --set val_patients=1 --set test_patients=null --set steps=1500
 for norm in batch instance; do
   for seed in 0 1; do
     for recipe in supervised adversarial paper; do
@@ -54,15 +60,24 @@ for recipe in supervised paper; do
   fit "brain_mni_$recipe" brain_mni.yaml --data "$data/brain_mni" --recipe $recipe
 done
 best=supervised_batch,supervised_instance,strong
-others=adversarial,paper,mean_teacher,fixmatch,unimatch
+others=adversarial,paper,mean_teacher,mean_teacher+lambda_semi=1,mean_teacher+lambda_semi=10
+others=$others,fixmatch,unimatch
 parts=strong_without_d,strong_without_d_in_trust,strong_without_boxes,strong_without_intensities
 parts=$parts,strong_without_quotas,strong_without_waiting,strong_fixed_threshold,strong_own_teacher
 parts=$parts,strong_noisy_maps,strong_spectral_norm
+small=runs/results/phantom60
+if is_wanted semi_phantom; then draw $small 60; fi
 compare semi_acdc "$data/acdc" acdc_small.yaml 5,10,35 $best --set precision=bfloat16
 compare semi_acdc "$data/acdc" acdc_small.yaml 5 $others,$parts --set precision=bfloat16
-compare semi_phantom runs/results/phantom phantom.yaml 3 $best,$others,$parts \
+compare semi_phantom $small phantom.yaml 3 $best,$others,$parts \
   --set image_size=64 batch_size=4 unlabelled_batch_size=4
 if is_wanted rank; then
   python "$here/../../benchmarks/rank_acdc.py" --data "$data/acdc" --work runs/results/rank \
     --set precision=bfloat16
+fi
+if is_wanted outliers; then
+  python "$here/../../benchmarks/outliers.py" --data "$data" --out "$here/outliers.json"
+fi
+if is_wanted train_step; then
+  python "$here/../../benchmarks/train_step.py" --out "$here/train_step.json"
 fi

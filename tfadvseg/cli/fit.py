@@ -22,7 +22,7 @@ from tfadvseg.run_folder import RunFolder
 @click.option(
     "--recipe",
     metavar="|".join(RECIPES),
-    help="S alone, S and D on labelled images, or the full method.",
+    help="S alone; S and D on labelled images; the paper's method; its thresholds found by itself.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting.")
 @click.option(

@@ -15,6 +15,7 @@ from tfadvseg.crossval.plan import Plan, Run
 from tfadvseg.data.pipeline import Pool, training_stream
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.models.discriminator import layers_for
 from tfadvseg.training import rounds
 
 TIMED_STEPS = 3
@@ -61,13 +62,21 @@ def estimate(plan: Plan, folder: SweepFolder) -> Estimate:
 
 def _measured(plan: Plan, run: Run) -> float:
     """Seconds of training, validation and evaluation of a run, from a few steps of it."""
-    config, fold = plan.config_of(run), plan.folds[run.fold]
+    config, fold = _with_discriminator(plan.config_of(run)), plan.folds[run.fold]
     model, parts = build_model(config), list(rounds(config))
     steps = {part.stage: _seconds_a_step(model, config, part.stage) for part in parts}
     slices = len(parts) * sum(plan.images[patient] for patient in fold.val)
     slices += sum(plan.images[patient] for patient in fold.test)
     training = sum((part.stop - part.start) * steps[part.stage] for part in parts)
     return training + slices * _seconds_a_slice(Predictor(model, config))
+
+
+def _with_discriminator(config: Config) -> Config:
+    """Recipe strong's D depends on the masks of each run, which are not read here: the deepest."""
+    if config.recipe != "strong" or config.discriminator_filters is not None:
+        return config
+    filters, strides = layers_for(min(config.size()), config.base_filters)
+    return config.replace(discriminator_filters=filters, discriminator_strides=strides)
 
 
 def _seconds_a_step(model: AdversarialSegmenter, config: Config, stage: str) -> float:
