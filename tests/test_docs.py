@@ -83,6 +83,19 @@ def test_pages_say_what_the_raw_files_say():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_method_says_of_outliers_what_was_measured():
+    found = json.loads((ROOT / "docs" / "results" / "outliers.json").read_text())
+    acdc, cta = found["acdc"], found["chd_cta"]
+    strangers = [acdc["chd_cta"], acdc["cta_unlabelled"]]
+    assert sum(one["outliers"] for one in strangers) == 13 == sum(s["patients"] for s in strangers)
+    assert cta["acdc"] == {"patients": 8, "outliers": 8}
+    assert acdc["its own unlabelled"] == {"patients": 65, "outliers": 0}
+    assert cta["its own unlabelled"] == {"patients": 6, "outliers": 2}
+    said = " ".join(text_of("method").split())
+    assert "all 13 CT patients among cardiac MR and all 8 MR patients among CT" in said
+    assert "none of the 65 unlabelled patients of ACDC, and 2 of the 6 of `cta_unlabelled`" in said
+
+
 def test_every_setting_is_documented_in_the_order_of_the_code():
     assert list(settings_rows()) == [field.name for field in dataclasses.fields(Config)]
 

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
+from benchmarks.shared.markdown import markdown  # noqa: E402
 from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
 from tfadvseg.metrics import mean  # noqa: E402
 from tfadvseg.report.results import FOREGROUND, Result, load_result, read_history  # noqa: E402
@@ -172,7 +172,7 @@ def _compared(group: Group, methods: Sequence[str], against: str) -> str:
         rows.append((method, counted, *scores, *gains, _over_patients(runs, others)))
     scored = ("validation Dice", "test Dice")
     gained = (f"against {against}, points: validation", "test", "over patients (95% interval)")
-    return _markdown(("method", "seeds", *scored, *gained), rows)
+    return markdown(("method", "seeds", *scored, *gained), rows)
 
 
 def _class_table(group: Group, methods: Sequence[str]) -> str:
@@ -184,7 +184,7 @@ def _class_table(group: Group, methods: Sequence[str]) -> str:
         return _spread([score["dice"] for score in scores if score["dice"] is not None])
 
     rows = [(method, *(dice(method, name) for name in classes)) for method in methods]
-    return f"Test Dice of each class, pooled:\n\n{_markdown(('method', *classes), rows)}"
+    return f"Test Dice of each class, pooled:\n\n{markdown(('method', *classes), rows)}"
 
 
 def _confidence_table(group: Group, methods: Sequence[str]) -> str:
@@ -204,7 +204,7 @@ def _confidence_table(group: Group, methods: Sequence[str]) -> str:
         "Calibration error (C1) of the test pixels predicted as foreground, and correlation of "
         "predicted with true Dice over the test cases:"
     )
-    return f"{title}\n\n{_markdown(head, rows)}"
+    return f"{title}\n\n{markdown(head, rows)}"
 
 
 def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str) -> str:
@@ -236,12 +236,6 @@ def _spread(values: Sequence[float]) -> str:
         return "-"
     deviation = f" ±{statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.3f}{deviation}"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
-    lines.insert(1, "|" + "---|" * len(head))
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from sweeps_and_runs import sweep
 
 from benchmarks.semi_supervised.table import Group, groups, section
+from benchmarks.shared.markdown import markdown
 from tfadvseg.cli.options import quiet_tensorflow
 
 HERE = Path(__file__).parent
@@ -87,44 +88,41 @@ def parts() -> list[str]:
     cost = HERE / "train_step.json"
     found = [INTRODUCTION, aimed(groups(KEPT)), tables]
     found += [SMALLEST, sweep(SWEEP)] if SWEEP.is_dir() else []
-    found += [COST, costs(json.loads(cost.read_text()))] if cost.is_file() else []
+    found += [costs(json.loads(cost.read_text()))] if cost.is_file() else []
     return [*found, TRIED, tried()]
 
 
 def aimed(found: dict[tuple[str, int], Group]) -> str:
     """Every goal beside what was reached."""
-    lines = [
-        "| data, labelled patients | wanted | reached | over patients (95% interval) |",
-        "|---|---|---|---|",
-    ]
-    for key, wanted in GOALS.items():
-        group = found.get(key)
-        reached, patients = group.gain("strong") if group else ("-", "-")
-        lines.append(f"| {key[0]}, {key[1]} | {wanted:+.1f} | {reached} | {patients} |")
-    return "\n".join([AIMED, *lines, ""])
+    rows = []
+    for (data, labelled), wanted in GOALS.items():
+        group = found.get((data, labelled))
+        reached = group.gain("strong") if group else ("-", "-")
+        rows.append((f"{data}, {labelled}", f"{wanted:+.1f}", *reached))
+    head = ("data, labelled patients", "wanted", "reached", "over patients (95% interval)")
+    return f"{AIMED}\n{markdown(head, rows)}"
 
 
 def summary() -> str:
     """The table of the README."""
-    lines = [
-        "| labelled patients | labelled images alone | recipe `strong` | points |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for (data, labelled), group in groups(KEPT).items():
         baseline = group.baseline()
         if data == "acdc" and baseline and "strong" in group.runs:
             scores = (group.spread(method, "dice") for method in (baseline, "strong"))
-            row = (str(labelled), *scores, group.gain("strong")[0])
-            lines.append(f"| {' | '.join(row)} |")
-    return "\n".join([*lines, ""])
+            rows.append((labelled, *scores, group.gain("strong")[0]))
+    return markdown(
+        ("labelled patients", "labelled images alone", "recipe `strong`", "points"), rows
+    )
 
 
 def costs(times: dict[str, dict[str, float]]) -> str:
     """The times of a step."""
-    lines = ["| recipe, norm | ms | to recipe paper |", "|---|---|---|"]
-    for name, one in times.items():
-        lines.append(f"| {name} | {1000 * one['seconds']:.0f} | {one['to_paper']:.2f} |")
-    return "\n".join([*lines, ""])
+    rows = [
+        (name, f"{1000 * one['seconds']:.0f}", f"{one['to_paper']:.2f}")
+        for name, one in times.items()
+    ]
+    return f"{COST}\n{markdown(('recipe, norm', 'ms', 'to recipe paper'), rows)}"
 
 
 def tried() -> str:
@@ -140,10 +138,9 @@ def tried() -> str:
         unchanged = folder.with_name(f"{budget}_{BEFORE}_{seed}")
         changed, before = (val_dice(run / "history.csv") for run in (folder, unchanged))
         step = max(changed)
-        scores = f"{changed[step]:.3f} | {before[step]:.3f}"
-        rows.append(f"| {CHANGES[change]} | {budget} {seed} | {step} | {scores} |")
-    head = "| change | labelled patients, seed | step | changed | before |"
-    return "\n".join([head, "|---|---|---|---|---|", *rows])
+        scores = (f"{scored[step]:.3f}" for scored in (changed, before))
+        rows.append((CHANGES[change], f"{budget} {seed}", step, *scores))
+    return markdown(("change", "labelled patients, seed", "step", "changed", "before"), rows)
 
 
 def val_dice(history: Path) -> dict[int, float]:

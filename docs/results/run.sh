@@ -72,7 +72,7 @@ compare semi_acdc "$data/acdc" acdc_small.yaml 5 $others,$parts --set precision=
 compare semi_phantom $small phantom.yaml 3 $best,$others,$parts \
   --set image_size=64 batch_size=4 unlabelled_batch_size=4
 if is_wanted rank; then
-  python "$here/../../benchmarks/rank_acdc.py" --data "$data/acdc" --work runs/results/rank \
+  python "$here/../../benchmarks/ranking/run.py" --data "$data/acdc" --work runs/results/rank \
     --set precision=bfloat16
 fi
 if is_wanted outliers; then

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.shared.markdown import markdown
 from tfadvseg.report.sweep import read_sweep
 from tfadvseg.report.sweep_report import Analysis
 from tfadvseg.report.table import Cell, Table
@@ -140,21 +141,20 @@ def sweep(folder: Path) -> str:
     answers = [
         f"* **{one.lead}.** {one.detail}".rstrip() for one in (*analysis.helped, *analysis.reached)
     ]
-    tables = [markdown(analysis.tables[name]) for name in shown if name in analysis.tables]
+    tables = [as_markdown(analysis.tables[name]) for name in shown if name in analysis.tables]
     steps = json.loads((folder / "plan.json").read_text())["settings"]["steps"]
     far = f"{done} of {planned} runs of {steps} steps are finished."
     return "\n".join([far, "", *answers, "", *tables])
 
 
-def markdown(table: Table) -> str:
+def as_markdown(table: Table) -> str:
     """A table with what stands small below a number in brackets after it."""
     rows = [
         (f"*{row}*", *[""] * (len(table.columns) - 1)) if isinstance(row, str) else map(cell, row)
-        for row in (table.columns, *table.rows)
+        for row in table.rows
     ]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(table.columns))
-    return "\n".join([f"{table.title}:", "", *lines, "", *([table.note, ""] if table.note else [])])
+    text = markdown([cell(column) for column in table.columns], map(tuple, rows))
+    return "\n".join([f"{table.title}:", "", text, *([table.note, ""] if table.note else [])])
 
 
 def cell(one: Cell) -> str:

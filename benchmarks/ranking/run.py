@@ -1,6 +1,6 @@
 """Whether `tfadvseg rank` chooses better patients to label than chance does, on ACDC.
 
-Usage: python benchmarks/rank_acdc.py --data ACDC --work DIR [--results DIR] [--seeds 0,1,2]
+Usage: python benchmarks/ranking/run.py --data ACDC --work DIR [--results DIR] [--seeds 0,1,2]
            [--draws 2] [--cores 0,1] [--set name=value ...]
 For each seed: recipe strong with 3 labelled patients; the run ranks the other training patients;
 then the same training from scratch with 2 patients more: the first two by `patient_rank`, and, as
@@ -26,9 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import spearmanr
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.ranking.table import CHOICES, ERRORS, tables  # noqa: E402
+
 FIRST, MORE = 3, 2  # patients that are labelled, and that are added
 
 
@@ -152,12 +154,9 @@ def main() -> None:
         rows += threads.map(bench.grow, _jobs(orders, arguments.draws))
     arguments.results.mkdir(parents=True, exist_ok=True)
     errors = [row for own in ranked.values() for row in own]
-    for name, table in (("acdc.csv", rows), ("errors.csv", errors)):
+    for name, table in ((CHOICES, rows), (ERRORS, errors)):
         _write(arguments.results / name, list(table[0]), [list(row.values()) for row in table])
-    for seed, own in ranked.items():
-        found = spearmanr([row["benefit"] for row in own], [row["error"] for row in own])
-        print(f"seed {seed}: Spearman of benefit and error of {len(own)} patients {found[0]:.3f}")
-    print(summary(rows))
+    print(tables(arguments.results))
 
 
 def _jobs(ranked: dict[int, list[str]], draws: int) -> list[tuple[int, str, list[str]]]:
@@ -169,22 +168,6 @@ def _jobs(ranked: dict[int, list[str]], draws: int) -> list[tuple[int, str, list
             chance = random.Random(f"{seed} {draw}").sample(sorted(names), MORE)
             jobs.append((seed, f"random{draw}", chance))
     return jobs
-
-
-def summary(rows: list[dict[str, Any]]) -> str:
-    """The table, and what ranking wins over the mean of the random draws of its seed."""
-    lines, wins = ["seed  choice    test Dice  added"], []
-    for seed in dict.fromkeys(row["seed"] for row in rows):
-        own = [row for row in rows if row["seed"] == seed]
-        lines += [
-            f"{seed:<5} {row['choice']:<9} {row['dice']:.4f}     {row['added']}" for row in own
-        ]
-        chance = statistics.mean(row["dice"] for row in own if row["choice"].startswith("random"))
-        ranked = next(row["dice"] for row in own if row["choice"] == "ranked")
-        wins.append(ranked - chance)
-        lines.append(f"      ranked - random {wins[-1]:+.4f}")
-    spread = f" +- {statistics.stdev(wins):.4f}" if len(wins) > 1 else ""
-    return "\n".join([*lines, f"mean  ranked - random {statistics.mean(wins):+.4f}{spread}"])
 
 
 def scores(run: Path) -> dict[str, float]:

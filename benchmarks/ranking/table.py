@@ -1,0 +1,61 @@
+"""What ranking wins over chance, as Markdown, from the tables that `run.py` leaves."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, for a script's imports
+
+from benchmarks.shared.markdown import markdown  # noqa: E402
+
+CHOICES, ERRORS = "acdc.csv", "errors.csv"
+
+
+def tables(folder: Path) -> str:
+    """Test Dice with patients added by rank and at random, and how benefit goes with error.
+
+    Args:
+        folder: with both files.
+    """
+    return "\n".join([_choices(_read(folder / CHOICES)), _errors(_read(folder / ERRORS))])
+
+
+def _choices(runs: list[dict[str, str]]) -> str:
+    """Test Dice by seed, and what the ranked choice wins over the mean of the random ones."""
+    seeds: dict[str, dict[str, float]] = defaultdict(dict)
+    for run in runs:
+        seeds[run["seed"]][run["choice"]] = float(run["dice"])
+    rows, wins = [], []
+    for seed, dice in sorted(seeds.items()):
+        draws = [value for choice, value in dice.items() if choice.startswith("random")]
+        wins.append(100 * (dice["ranked"] - statistics.mean(draws)))
+        base, ranked = (f"{dice[choice]:.3f}" for choice in ("base", "ranked"))
+        rows.append((seed, base, ", ".join(f"{v:.3f}" for v in draws), ranked, f"{wins[-1]:+.1f}"))
+    spread = f" ±{statistics.stdev(wins):.1f}" if len(wins) > 1 else ""
+    rows.append(("mean", "", "", "", f"{statistics.mean(wins):+.1f}{spread}"))
+    head = ("seed", "base", "random", "ranked", "ranked - random, points")
+    return f"Dice on the test patients:\n\n{markdown(head, rows)}"
+
+
+def _errors(patients: list[dict[str, str]]) -> str:
+    """How the benefit of the ranked patients goes with how wrong the model is about them."""
+    seeds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in patients:
+        seeds[one["seed"]].append((float(one["benefit"]), float(one["error"])))
+    rows = [
+        (seed, len(pairs), f"{spearmanr(*zip(*pairs, strict=True))[0]:.2f}")
+        for seed, pairs in sorted(seeds.items())
+    ]
+    head = ("seed", "ranked patients", "correlation (Spearman)")
+    return f"Benefit and true error (1 - Dice) of the ranked patients:\n\n{markdown(head, rows)}"
+
+
+def _read(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

@@ -1,0 +1,51 @@
+"""The proof that ranking beats chance: which runs it makes, and its tables."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # `benchmarks` is no part of the package
+
+from benchmarks.ranking import run, table  # noqa: E402
+
+RANKED = {0: ["p3", "p1", "p2", "p4"], 1: ["p4", "p3", "p2", "p1"]}
+
+
+def test_the_first_two_are_added_and_as_many_at_random():
+    jobs = run._jobs(RANKED, draws=2)
+    assert [(seed, choice) for seed, choice, _ in jobs] == [
+        *((0, "ranked"), (0, "random0"), (0, "random1")),
+        *((1, "ranked"), (1, "random0"), (1, "random1")),
+    ]
+    assert [added for _, choice, added in jobs if choice == "ranked"] == [
+        ["p3", "p1"],
+        ["p4", "p3"],
+    ]
+    drawn = [added for _, choice, added in jobs if choice != "ranked"]
+    assert all(len(set(added)) == 2 and set(added) <= set(RANKED[0]) for added in drawn)
+    assert len({tuple(sorted(added)) for added in drawn}) > 1
+
+
+def test_chance_does_not_depend_on_the_ranking():
+    turned = {seed: names[::-1] for seed, names in RANKED.items()}
+    draws = [
+        [job for job in run._jobs(order, 2) if job[1] != "ranked"] for order in (RANKED, turned)
+    ]
+    assert draws[0] == draws[1]
+
+
+def test_tables_on_handmade_files(tmp_path):
+    (tmp_path / table.CHOICES).write_text(
+        "seed,choice,added,dice\n"
+        "0,base,,0.5\n0,ranked,a b,0.66\n0,random0,c d,0.6\n0,random1,a c,0.62\n"
+        "1,base,,0.4\n1,ranked,a b,0.5\n1,random0,c d,0.51\n1,random1,a c,0.51\n"
+    )
+    rows = [f"0,{place},p{place},{9 - place},{0.9 - place / 10}\n" for place in range(1, 5)]
+    (tmp_path / table.ERRORS).write_text(
+        "seed,patient_rank,patient,benefit,error\n" + "".join(rows) + "1,1,a,2,0.1\n1,2,b,1,0.2\n"
+    )
+    lines = table.tables(tmp_path).splitlines()
+    assert "| 0 | 0.500 | 0.600, 0.620 | 0.660 | +5.0 |" in lines
+    assert "| 1 | 0.400 | 0.510, 0.510 | 0.500 | -1.0 |" in lines
+    assert "| mean |  |  |  | +2.0 ±4.2 |" in lines
+    assert "| 0 | 4 | 1.00 |" in lines and "| 1 | 2 | -1.00 |" in lines
