@@ -29,6 +29,18 @@ def test_a_class_that_was_never_predicted_keeps_the_probability_of_s(pixels):
     assert calibration.probability_right(coefficients, said) == pytest.approx([0.7])
 
 
+def test_presence_is_found_from_what_is_expected():
+    rng, true = np.random.default_rng(3), np.array([[0.0, 1.0], [-4.0, 1.5]])
+    expected = np.exp(rng.uniform(-3, 8, (20_000, 2)))
+    present = rng.random(expected.shape) < expit(true[:, 0] + true[:, 1] * np.log(expected))
+    found = calibration.fit_presence(expected, present)
+    np.testing.assert_allclose(found, true, atol=0.15)
+    chances = calibration.chance_present(np.array([[0.0, 1.0]] * 3), np.array([0.0, 1.0, 3.0]))
+    np.testing.assert_allclose(chances, [0, 0.5, 0.75], atol=1e-2)
+    none = np.zeros((0, 2))
+    np.testing.assert_array_equal(calibration.fit_presence(none, none), [[0, 1]] * 2)
+
+
 def test_few_pixels_move_little():
     """Three wrong pixels of which S was sure are no proof that it always errs."""
     sure = Judged(np.zeros(3, int), np.array([[1.0, 2.0, 0.0]] * 3), np.zeros(3, bool))

@@ -6,6 +6,11 @@ logistic regression (Platt 1999), a class each, on labelled patients that S does
 
     P(right | class c) = sigmoid(a_c + b_c logit(S's probability of c) + d_c logit(D's confidence))
 
+Whether a case has a class at all is another question, and no sum over pixels answers it: where S
+does not know a vessel, it says a little of it everywhere. That is fitted to cases, in the same way:
+
+    P(c is present) = sigmoid(a_c + b_c log(pixels of c that are to be expected in the case))
+
 Shapes:
     probabilities: (N, H, W, C), S's, float.
     confidence: (N, H, W), D's, in [0, 1]; None without a discriminator.
@@ -25,6 +30,8 @@ LIMIT = 12.0  # of logits: beyond it arithmetic of 32 bits knows no more
 PIXELS = 40_000  # of a class that are fitted
 PRIOR = 1.0
 START = (0.0, 1.0, 0.0)  # P(right) is S's probability
+LONE = (0.0, 1.0)  # of one pixel that is to be expected, P(present) is one half
+FEW = 1e-3  # pixels that are as good as none
 GROUPS = 200  # of pixels with about the same P(right)
 
 
@@ -186,12 +193,39 @@ def logit(values: np.ndarray) -> np.ndarray:
     return np.log(values) - np.log1p(-values)
 
 
+def fit_presence(expected: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """The coefficients (C, 2) of P(present) of every class, by penalised maximum likelihood.
+
+    Args:
+        expected: (N, C) pixels of each class that are to be expected in cases.
+        present: (N, C) whether the label has any.
+    """
+    found = []
+    for pixels, there in zip(expected.T, present.T, strict=True):
+        x = np.stack([np.ones(len(pixels)), _log(pixels)], axis=-1)
+        found.append(_most_likely(x, there.astype(np.float64), np.array(LONE), PRIOR))
+    return np.stack(found)
+
+
+def chance_present(coefficients: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """P(present) of every class, (C,), from the pixels (C,) that are to be expected."""
+    return expit(coefficients[:, 0] + coefficients[:, 1] * _log(expected))
+
+
+def _log(pixels: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(pixels, FEW))
+
+
 def _fit_class(pixels: Judged, index: int, prior: float) -> np.ndarray:
-    """Maximises the likelihood of one class, which the prior keeps from extremes."""
+    """The coefficients of one class."""
     own = np.nonzero(pixels.classes == index)[0]
     own = own[:: max(1, len(own) // PIXELS)]
     x, y = pixels.evidence[own], pixels.right[own].astype(np.float64)
-    start = np.array(START)
+    return _most_likely(x, y, np.array(START), prior)
+
+
+def _most_likely(x: np.ndarray, y: np.ndarray, start: np.ndarray, prior: float) -> np.ndarray:
+    """Logistic regression of y (N,) on x (N, K), whose prior keeps it from extremes."""
 
     def cost(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
         said, away = x @ coefficients, coefficients - start

@@ -49,9 +49,10 @@ def test_the_dice_to_expect_by_hand():
     # vessel: predicted 2, right 0.5 + 0.5, true 0.5 + 0.5 + 0.2 + 0.15 (outside the window)
     told = quality.dice(NAMES)
     assert told["per_class"]["vessel"] == pytest.approx(2 * 1 / (2 + 1.35))
-    # airway: never predicted, and less than a pixel of it expected
+    # airway: never predicted; of the 0.25 + 0.25 + 0.1 + 0.05 pixels expected it has P(present)
     assert told["per_class"]["airway"] is None
-    assert told["foreground"] == told["per_class"]["vessel"]
+    present = 0.65 / 1.65
+    assert told["foreground"] == pytest.approx(told["per_class"]["vessel"] / (1 + present))
     assert quality.confidence() == pytest.approx((0.5 + 0.5 + 0.7 + 0.8) / 4)
 
 
@@ -64,6 +65,19 @@ def test_a_class_that_is_expected_but_was_not_predicted():
     assert nothing.dice(NAMES)["foreground"] is None
 
 
+def test_a_class_counts_as_much_as_it_is_likely_to_be_present():
+    presence = np.array([[0, 0], [0, 0], [-1.0, 2.0]])  # of the airway
+    quality = CaseQuality(Calibration(IDENTITY.coefficients, IDENTITY.unseen, presence))
+    quality.add(say((0.1, 0.9, 0.0), *[(0.6, 0.0, 0.4)] * 5))
+    present = expit(-1 + 2 * np.log(2.0))  # 5 * 0.4 pixels are to be expected
+    assert present > 0.5
+    told = quality.dice(NAMES)
+    assert told["per_class"]["airway"] == 0
+    vessel = 2 * 0.9 / (1 + 0.9)
+    assert told["per_class"]["vessel"] == pytest.approx(vessel, rel=1e-5)
+    assert told["foreground"] == pytest.approx(vessel / (1 + present), rel=1e-5)
+
+
 def test_probabilities_that_rounding_made_negative():
     quality = CaseQuality(IDENTITY)
     quality.add(say((-6e-8, 1.0, 5e-8)))
@@ -73,13 +87,14 @@ def test_probabilities_that_rounding_made_negative():
 def test_what_is_written_is_read(tmp_path):
     (tmp_path / "config.yaml").write_text("recipe: paper\n")
     fold = Calibration(np.full((3, 3), 2.0), IDENTITY.unseen)
-    Calibration(
-        IDENTITY.coefficients, IDENTITY.unseen, {"a": fold, "b": fold, "c": IDENTITY}
-    ).write(tmp_path)
+    presence, without = np.full((3, 2), 0.5), {"a": fold, "b": fold, "c": IDENTITY}
+    Calibration(IDENTITY.coefficients, IDENTITY.unseen, presence, without).write(tmp_path)
     content = json.loads((tmp_path / "calibration.json").read_text())
     assert [part["patients"] for part in content["without"]] == [["a", "b"], ["c"]]
     found = Calibration.read(tmp_path)
     np.testing.assert_array_equal(found.coefficients, IDENTITY.coefficients)
+    np.testing.assert_array_equal(found.presence, presence)
+    assert found.fair_to("b").presence is None
     np.testing.assert_array_equal(found.fair_to("b").coefficients, fold.coefficients)
     assert found.fair_to("c") is not found and found.fair_to("d") is found
     assert "without" not in found.to_json()

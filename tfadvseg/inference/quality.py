@@ -11,14 +11,13 @@ import numpy as np
 
 from tfadvseg import calibration
 from tfadvseg.errors import InputError
-from tfadvseg.metrics import mean
 from tfadvseg.run_folder import RunFolder
 
 if TYPE_CHECKING:  # it needs TensorFlow
     from tfadvseg.inference.predictor import Prediction
 
 CALIBRATION = "calibration.json"
-PRESENT = 1.0  # pixels to be expected of a class that is there
+LIKELY = 0.5  # chance that a class is present, from which on its Dice is told
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,13 @@ class Calibration:
     Attributes:
         coefficients: (C, 3) of each predicted class, see `tfadvseg.calibration`.
         unseen: (C,) share of the pixels outside the window of the networks that each class has.
+        presence: (C, 2) of P(present) of each class, likewise; None where it was never fitted.
         without: validation patient to the same, found without him: to judge him fairly.
     """
 
     coefficients: np.ndarray
     unseen: np.ndarray
+    presence: np.ndarray | None = None
     without: Mapping[str, Calibration] = field(default_factory=dict)
 
     @classmethod
@@ -71,12 +72,17 @@ class Calibration:
         without: dict[str, Calibration] = {}
         for fold in content.get("without", ()):
             without |= dict.fromkeys(fold["patients"], cls.from_json(fold))
-        coefficients = np.array(content["coefficients"], np.float64)
-        return cls(coefficients, np.array(content["unseen"], np.float64), without)
+        coefficients, unseen = (
+            np.array(content[name], np.float64) for name in ("coefficients", "unseen")
+        )
+        presence = content.get("presence")
+        fitted = None if presence is None else np.array(presence, np.float64)
+        return cls(coefficients, unseen, fitted, without)
 
     def to_json(self) -> dict[str, Any]:
         """The content of `calibration.json`, but for what names patients."""
-        return {"coefficients": self.coefficients.tolist(), "unseen": self.unseen.tolist()}
+        content = {"coefficients": self.coefficients.tolist(), "unseen": self.unseen.tolist()}
+        return content if self.presence is None else {**content, "presence": self.presence.tolist()}
 
     def write(self, run: Path) -> None:
         """Writes the file that `read` reads."""
@@ -92,6 +98,13 @@ class Calibration:
     def fair_to(self, patient: str) -> Calibration:
         """That which was found without a patient, to judge him by."""
         return self.without.get(patient, self)
+
+    def chance_present(self, expected: np.ndarray) -> np.ndarray:
+        """P(present) of every class, (C,), from the pixels (C,) that are to be expected."""
+        fitted = np.tile(calibration.LONE, (len(expected), 1))
+        return calibration.chance_present(
+            fitted if self.presence is None else self.presence, expected
+        )
 
     @property
     def needs_confidence(self) -> bool:
@@ -143,7 +156,8 @@ class CaseQuality:
                                                predicted: their number,
                                                true: sum of P(c) over all pixels
 
-    A class that was not predicted, and of which less than one pixel is to be expected, has none.
+    A class that was not predicted has Dice 0 if it is present, and none if it is not. It counts as
+    much as it is likely to be present, which `Calibration.chance_present` tells of `true`.
 
     Args:
         calibration: of the model.
@@ -172,11 +186,22 @@ class CaseQuality:
         return float(self._right.sum() / self._predicted.sum())
 
     def dice(self, names: Sequence[str]) -> dict[str, Any]:
-        """The Dice to expect: of each foreground class by its name, and the mean where defined."""
-        counts = zip(self._predicted, self._right, self._true, strict=True)
-        values = [
-            float(2 * right / (predicted + true)) if predicted or true >= PRESENT else None
-            for predicted, right, true in counts
-        ]
-        per_class = dict(zip(names[1:], values[1:], strict=True))
-        return {"foreground": mean(values[1:]), "per_class": per_class}
+        """The Dice to expect: of each foreground class by its name, and their mean.
+
+        None where a class, or any of them, is less likely to be present than not.
+        """
+        dice = 2 * self._right / np.maximum(self._predicted + self._true, np.finfo(float).tiny)
+        present = self._calibration.chance_present(self._true)
+        counts = np.where(self._predicted > 0, 1.0, present)[1:]
+        per_class = {
+            name: float(value) if count >= LIKELY else None
+            for name, value, count in zip(names[1:], dice[1:], counts, strict=True)
+        }
+        known = counts.sum() >= LIKELY
+        foreground = float(np.average(dice[1:], weights=counts)) if known else None
+        return {"foreground": foreground, "per_class": per_class}
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(C,) pixels of each class that are to be expected."""
+        return self._true

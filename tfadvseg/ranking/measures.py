@@ -31,8 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr
 
-from tfadvseg.inference.quality import PRESENT
-
+PRESENT = 1.0  # pixels to be expected of a class that is there
 INGREDIENTS = ("error", "disagreement", "entropy")
 
 
@@ -71,7 +70,7 @@ class Measures:
         return Measures(*totals)
 
     def predicted_dice(self) -> np.ndarray:
-        """(N, F), see `CaseQuality`; NaN where a class is neither predicted nor to be expected."""
+        """(N, F), as of `CaseQuality`; NaN where a class is neither predicted nor expected."""
         wrong, sizes = self.amounts[:, 0], self.sizes[:, 0]
         predicted = wrong < sizes  # else all that is to be expected is missed
         nothing = np.full_like(sizes, np.nan)
