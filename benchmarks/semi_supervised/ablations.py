@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import expit
 
+from benchmarks.semi_supervised.intensities import harder
 from tfadvseg.calibration import START, Judged
 from tfadvseg.models import Discriminator, TeacherSegmenter
 from tfadvseg.training.pseudo_labels import Examiner, Trust, quotas
@@ -21,17 +22,18 @@ NOISE = 0.2  # most that a label map's one is lowered by
 class WithoutBoxes(TeacherSegmenter):
     """The student's view has no pieces of other images."""
 
-    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, box = super()._harder(images, seeds)
+    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, box = super()._view(images, seed)
         return images, tf.zeros_like(box)
 
 
 @keras.saving.register_keras_serializable("semi_supervised")
-class WithoutIntensities(TeacherSegmenter):
-    """The student's view has the image's own intensities."""
+class WithIntensities(TeacherSegmenter):
+    """The student's view has other intensities too."""
 
-    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return images, super()._harder(images, seeds)[1]
+    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, box = super()._view(images, seed)
+        return harder(images, tf.random.experimental.stateless_fold_in(seed, 1)), box
 
 
 @keras.saving.register_keras_serializable("semi_supervised")

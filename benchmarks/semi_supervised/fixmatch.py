@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from benchmarks.semi_supervised.intensities import harder
 from tfadvseg import losses
 from tfadvseg.models import AdversarialSegmenter, views
 from tfadvseg.models.adversarial import finite
@@ -25,7 +26,7 @@ class FixMatch(AdversarialSegmenter):
 
     S makes the pseudo-labels of the weak image, which is moved and bent only, in training mode, as
     UniMatch's code has it: with the moving averages of its first steps it is sure of nonsense.
-    The harder views are those of recipe `strong`: other intensities, and boxes of other images.
+    The harder views have other intensities, and boxes of other images as in recipe `strong`.
     There is no D; `t_semi` is the probability above which a pseudo-label is trusted.
 
     Args:
@@ -93,7 +94,7 @@ class FixMatch(AdversarialSegmenter):
         drawn = []
         for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
             box = views.boxes(count, height, width, box_seed)
-            parts = (views.harder(weak.images, seed), weak.classes, weak.weights)
+            parts = (harder(weak.images, seed), weak.classes, weak.weights)
             drawn.append([views.pasted(part, box) for part in parts])
         return Lesson(*(tf.concat(pair, axis=0) for pair in zip(*drawn, strict=True)))
 

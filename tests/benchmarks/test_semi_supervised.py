@@ -23,12 +23,13 @@ from benchmarks.semi_supervised.ablations import (  # noqa: E402
     NoisyMaps,
     OwnTeacher,
     SegmenterAlone,
+    WithIntensities,
     WithoutBoxes,
-    WithoutIntensities,
     WithoutQuotas,
     WithoutWaiting,
 )
 from benchmarks.semi_supervised.fixmatch import FixMatch, confident_cross_entropy  # noqa: E402
+from benchmarks.semi_supervised.intensities import harder  # noqa: E402
 from benchmarks.semi_supervised.mean_teacher import MeanTeacher, consistency  # noqa: E402
 from benchmarks.semi_supervised.methods import METHODS, find_method  # noqa: E402
 from tfadvseg.config import Config  # noqa: E402
@@ -139,7 +140,7 @@ def test_fixmatch_step_against_numpy(features, norm, batch):
         drawn.append(
             [
                 np.where(box.reshape(box.shape + (1,) * (x.ndim - 3)), np.roll(x, 1, 0), x)
-                for x in (views.harder(unlabelled, seed).numpy(), classes, sure)
+                for x in (harder(unlabelled, seed).numpy(), classes, sure)
             ]
         )
     seen, expected, counts = map(np.concatenate, zip(*drawn, strict=True))
@@ -194,17 +195,19 @@ def strong(trainer=TeacherSegmenter, **settings):
     return model
 
 
-def test_views_without_boxes_and_without_intensities(batch):
+def test_views_without_boxes_and_with_intensities(batch):
     unlabelled = batch[1]
-    whole, _ = strong()._teach(unlabelled)
-    no_boxes, _ = strong(WithoutBoxes)._teach(unlabelled)
-    no_intensities, _ = strong(WithoutIntensities)._teach(unlabelled)
-    seeds = tf.random.split(tf.constant([0, 0], tf.int64), 2)
-    box = views.boxes(3, 16, 16, seeds[0])
-    np.testing.assert_allclose(no_boxes.images, views.harder(unlabelled, seeds[1]))
-    np.testing.assert_allclose(no_intensities.images, views.pasted(unlabelled, box))
-    np.testing.assert_array_equal(no_intensities.classes, whole.classes)
+    whole, _ = strong(seed=5)._teach(unlabelled)
+    no_boxes, _ = strong(WithoutBoxes, seed=5)._teach(unlabelled)
+    intensities, _ = strong(WithIntensities, seed=5)._teach(unlabelled)
+    np.testing.assert_array_equal(no_boxes.images, unlabelled)
     assert not np.array_equal(no_boxes.classes, whole.classes)
+    np.testing.assert_array_equal(intensities.classes, whole.classes)
+    seed = tf.constant([5, 0], tf.int64)
+    changed = harder(unlabelled, tf.random.experimental.stateless_fold_in(seed, 1))
+    assert not np.allclose(changed, unlabelled, atol=0.01)
+    box = views.boxes(3, 16, 16, seed)
+    np.testing.assert_allclose(intensities.images, views.pasted(changed, box))
 
 
 def test_without_quotas_all_classes_count_alike():

@@ -24,7 +24,7 @@ class Lesson:
     """What the student shall learn from unlabelled images.
 
     Attributes:
-        images: (M, H, W, K), the student's harder view.
+        images: (M, H, W, K), the student's view.
         classes: (M, H, W), the pseudo-labels of what that view shows.
         weights: (M, H, W), 0 where they are not trusted.
     """
@@ -38,7 +38,7 @@ class Lesson:
 class TeacherSegmenter(AdversarialSegmenter):
     """Recipe `strong`: S with averaged weights teaches S on unlabelled images.
 
-    The teacher sees an image as it is, the student a harder view of it. A pseudo-label is trusted
+    The teacher sees an image as it is, the student with pieces of others. A pseudo-label is trusted
     where the probability that it is right, from S's probability and D's confidence together,
     reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted. D learns
     only while its loss is above `ENOUGH`.
@@ -47,7 +47,7 @@ class TeacherSegmenter(AdversarialSegmenter):
         segmenter: S.
         discriminator: D.
         averaging: decay of the teacher's weights, above 0.
-        seed: of the harder views.
+        seed: of the pieces.
         **settings: of `AdversarialSegmenter`.
     """
 
@@ -142,16 +142,16 @@ class TeacherSegmenter(AdversarialSegmenter):
         trusted = self.chance_right(taught, judged) >= tf.gather(self.thresholds, classes)
         weights = tf.cast(trusted, tf.float32) * tf.gather(self.class_weights, classes)
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        images, box = self._harder(unlabelled, tf.random.split(tf.stack([self.seed, step]), 2))
+        images, box = self._view(unlabelled, tf.stack([self.seed, step]))
         images, classes, weights = (
             views.pasted(part, box) for part in (images, classes, tf.stop_gradient(weights))
         )
         return Lesson(images, classes, weights), judged
 
-    def _harder(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The student's view of images, and the boxes (N, H, W) that others are pasted into."""
+    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The images of the student's view, and the boxes (N, H, W) that others are pasted into."""
         size = tf.shape(images)
-        return views.harder(images, seeds[1]), views.boxes(size[0], size[1], size[2], seeds[0])
+        return images, views.boxes(size[0], size[1], size[2], seed)
 
     def chance_right(self, probabilities: tf.Tensor, judged: tf.Tensor) -> tf.Tensor:
         """P(right) of the most probable class, see `calibration`.
