@@ -53,8 +53,7 @@ patients prove no gain; the question is whether recipe `strong` does visible har
 COST = """## What it costs
 
 Time of a training step in float32, and its ratio to that of recipe `paper` with the same
-normalisation, on two CPU cores: `python benchmarks/train_step.py`. Batch norm takes a step longer,
-as labelled and unlabelled images pass apart.
+normalisation, on two CPU cores: `python benchmarks/train_step.py`.
 """
 
 TRIED = """## Tried and left out
