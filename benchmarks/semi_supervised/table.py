@@ -168,6 +168,10 @@ def _compared(group: Group, methods: Sequence[str], against: str) -> str:
         counted = f"{len(runs)} of {len(group.seeds)}"
         scores = (group.spread(method, name) for name in ("validation", "dice"))
         others = group.runs.get(against, {}) if method != against else {}
+        if len(runs) < len(
+            group.seeds
+        ):  # seeds differ in difficulty: no difference of some of them
+            others = {}
         gains = (_gain(runs, others, name) for name in ("validation", "dice"))
         rows.append((method, counted, *scores, *gains, _over_patients(runs, others)))
     scored = ("validation Dice", "test Dice")
