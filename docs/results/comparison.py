@@ -31,8 +31,8 @@ learnt from unlabelled images differs. What each method is, and what is fair abo
   test, 10 validate, by the split of `cases.csv`; the labelled ones are drawn by the seed, the rest
   of 70 are unlabelled. The labels of the validation patients choose the model of every method;
   recipe `strong` finds its thresholds on them too. So "5 labelled patients" costs 15.
-* `phantom60` (not run yet), drawn chest CT angiography that anybody can make again: `examples/phantom.yaml` with
-  images of 64 pixels, 600 steps and batches of 4; 60 patients, 12 test.
+* `phantom60` (not run yet), drawn chest CT angiography that anybody can make again:
+  `examples/phantom.yaml` with images of 64 pixels, 600 steps, batches of 4; 60 patients, 12 test.
 
 The runs are a little older than the code: the boxes of recipe `strong` were drawn from other random
 numbers, and predicted Dice did not know (C4) yet.
