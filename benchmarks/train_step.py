@@ -20,7 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from tfadvseg.building import build_model
-from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.config import Config
+from tfadvseg.recipes import USE_UNLABELLED
 from tfadvseg.run_folder import write_text
 
 NORMS = ("instance", "group", "batch")

@@ -16,24 +16,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-from tfadvseg import windows
+from tfadvseg import recipes, windows
 from tfadvseg.coercion import check_range, coerce
 from tfadvseg.errors import InputError
 
 Number = TypeVar("Number", int, float)
 
-RECIPES = ("supervised", "adversarial", "paper", "strong")
-USE_UNLABELLED = ("paper", "strong")
-# What a setting that is not given becomes.
-BY_RECIPE: dict[str, dict[str, Any]] = {
-    "strong": {"lambda_semi": 1.0, "t_semi": "auto", "warmup": 0.1},
-    "paper": {
-        "lambda_semi": 0.1,
-        "t_semi": 0.2,
-        "warmup": 0.3,
-        "discriminator_filters": (64, 128, 256, 512, 512),
-    },
-}
 MODELS = ("unet", "attention_unet")
 NORMS = ("batch", "instance", "group")
 AUGMENTATIONS = ("flip", "affine", "elastic", "gamma", "noise")
@@ -147,7 +135,7 @@ class Config:
     )
 
     # Method
-    recipe: str = _setting("paper", "how S learns, and from what", choices=RECIPES)
+    recipe: str = _setting("paper", "how S learns, and from what", choices=recipes.RECIPES)
     steps: int | None = _setting(None, f"optimizer steps; none: {DEFAULT_STEPS}", 1)
     epochs: int | None = _setting(None, "passes over the labelled images, instead of steps", 1)
     warmup: float | None = _setting(
@@ -227,57 +215,9 @@ class Config:
                 "crop and spacing_mm: expected one of them, received both; with spacing_mm the "
                 "networks see image_size pixels of that size"
             )
-        self._check_discriminator()
-        if isinstance(self.t_semi, str) and self.t_semi != "auto":
-            raise InputError(f"t_semi: expected a number or auto, received {self.t_semi!r}")
-        if self.recipe == "strong":
-            self._check_strong()
-        elif self.t_semi == "auto":
-            raise InputError(
-                f"t_semi: auto is of recipe strong, received recipe {self.recipe}; give a number "
-                "from 0 to 1, or take --recipe strong"
-            )
+        recipes.check(self)
         if self.classes is not None and not 2 <= len(self.classes) <= 255:
             raise InputError(f"classes: expected 2 to 255 names, received {len(self.classes)}")
-
-    def _check_discriminator(self) -> None:
-        """Refuses strides that do not belong to the filters."""
-        strides, filters = self.discriminator_strides, self.discriminator_filters
-        if filters is None and self.recipe == "strong":
-            if strides != 2:
-                raise InputError(
-                    f"discriminator_strides: recipe strong chooses filters and strides together, "
-                    f"received {strides} alone; give discriminator_filters too, or drop it"
-                )
-            return
-        layers = len(filters or BY_RECIPE["paper"]["discriminator_filters"]) + 1
-        if isinstance(strides, tuple) and len(strides) != layers:
-            raise InputError(
-                f"discriminator_strides: expected one number or {layers} (a layer each, the last "
-                f"included), received {len(strides)}"
-            )
-
-    def _check_strong(self) -> None:
-        """Refuses what recipe strong decides itself."""
-        if self.t_semi not in (None, "auto"):
-            raise InputError(
-                f"t_semi: recipe strong finds its thresholds, received {self.t_semi}; drop it, or "
-                "take --recipe paper"
-            )
-        if self.averaging == 0:
-            raise InputError(
-                "averaging: recipe strong is taught by averaged weights, received 0; drop it"
-            )
-        if self.lambda_adv_unlabelled > 0:
-            raise InputError(
-                "lambda_adv_unlabelled: recipe strong has no such loss, received "
-                f"{self.lambda_adv_unlabelled}; drop it, or take --recipe paper"
-            )
-        if self.discriminator_fakes != "labelled":
-            raise InputError(
-                "discriminator_fakes: recipe strong's D learns from both kinds of images anyway, "
-                f"received {self.discriminator_fakes!r}; drop it, or take --recipe paper"
-            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Config:
@@ -308,9 +248,9 @@ class Config:
 
     def by_recipe(self) -> Config:
         """The same with what its recipe decides filled in."""
-        defaults = BY_RECIPE["strong" if self.recipe == "strong" else "paper"]
+        decided = recipes.defaults(self.recipe)
         return self.replace(
-            **{name: value for name, value in defaults.items() if getattr(self, name) is None}
+            **{name: value for name, value in decided.items() if getattr(self, name) is None}
         )
 
     def total_steps(self, labelled_images: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.config import Config
 from tfadvseg.data.checks.facts import CaseFacts, inspect_all
 from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, unusable
@@ -20,6 +20,7 @@ from tfadvseg.data.folders.cases import Case, read_data_folder, read_unlabelled_
 from tfadvseg.data.folders.split import Split, split_cases
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
+from tfadvseg.recipes import USE_UNLABELLED
 
 
 def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]:

@@ -24,8 +24,8 @@ from tfadvseg.report.statistics import interval  # noqa: E402
 RESULTS = ROOT / "docs" / "results" / "semi_supervised"
 NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
 NOTE = (
-    "Mean and standard deviation over the seeds. Differences are in points of Dice, over the seeds "
-    "that both have: that of the pooled Dice; and that of the patients, the mean over the test "
+    "Mean and standard deviation over the seeds. Differences are in points of Dice, of methods with all "
+    "seeds: that of the pooled Dice; and that of the patients, the mean over the test "
     "patients with its 95% bootstrap interval, which says nothing of other seeds. The supervised "
     "method is the one with the better validation Dice. Test Dice is pooled over all voxels, the "
     "mean over the classes but background.\n"

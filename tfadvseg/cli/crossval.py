@@ -12,15 +12,9 @@ from rich.console import Console
 
 from tfadvseg.cli.options import quiet_tensorflow, terminal
 from tfadvseg.coercion import check_range
-from tfadvseg.config import (
-    MODELS,
-    RECIPES,
-    USE_UNLABELLED,
-    Config,
-    parse_assignment,
-    read_settings,
-)
+from tfadvseg.config import MODELS, Config, parse_assignment, read_settings
 from tfadvseg.errors import InputError, TrainingError
+from tfadvseg.recipes import RECIPES, USE_UNLABELLED
 
 if TYPE_CHECKING:  # they bring readers of images, which --help does not need
     from tfadvseg.crossval.folder import SweepFolder

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from tfadvseg.cli.options import quiet_tensorflow, terminal
-from tfadvseg.config import RECIPES, Config, parse_assignment, read_settings
+from tfadvseg.config import Config, parse_assignment, read_settings
 from tfadvseg.errors import InputError
+from tfadvseg.recipes import RECIPES
 from tfadvseg.run_folder import RunFolder
 
 

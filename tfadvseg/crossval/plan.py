@@ -12,9 +12,10 @@ from typing import Any
 
 from rich.table import Table
 
-from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.config import Config
 from tfadvseg.crossval.folds import Fold
 from tfadvseg.errors import InputError
+from tfadvseg.recipes import USE_UNLABELLED
 
 MOST_ROWS = 60
 

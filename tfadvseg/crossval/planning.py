@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from tfadvseg.config import MODELS, RECIPES, USE_UNLABELLED, Config
+from tfadvseg.config import MODELS, Config
 from tfadvseg.crossval.folds import Fold, label_order, labelled_number, make_folds
 from tfadvseg.crossval.material import Material
 from tfadvseg.crossval.plan import Plan, Run, Wanted
 from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
+from tfadvseg.recipes import RECIPES, USE_UNLABELLED
 
 
 def make_plan(material: Material, wanted: Wanted) -> Plan:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.config import Config
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.folders.split import Split
 from tfadvseg.data.pipeline import Pool, load_pool
 from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.progress import bar
+from tfadvseg.recipes import USE_UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.config import Config
+from tfadvseg.recipes import USE_UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfadvseg.config import USE_UNLABELLED, Config
+from tfadvseg.config import Config
 from tfadvseg.data.folders.split import Split
 from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.recipes import USE_UNLABELLED
 
 LOSSES = {"ce_loss": "ce", "adv_loss": "adv", "semi_loss": "semi", "d_loss": "D"}
 JUDGEMENTS = {"label": "d_real", "labelled": "d_fake_labelled", "unlabelled": "d_fake_unlabelled"}
