@@ -24,11 +24,11 @@ from tfadvseg.report.statistics import interval  # noqa: E402
 RESULTS = ROOT / "docs" / "results" / "semi_supervised"
 NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
 NOTE = (
-    "Mean and standard deviation over the seeds. Differences are in points of Dice, of methods with all "
-    "seeds: that of the pooled Dice; and that of the patients, the mean over the test "
-    "patients with its 95% bootstrap interval, which says nothing of other seeds. The supervised "
-    "method is the one with the better validation Dice. Test Dice is pooled over all voxels, the "
-    "mean over the classes but background.\n"
+    "Mean and standard deviation over the seeds. Differences are in points of Dice, of methods "
+    "that have all seeds: that of the pooled Dice; and that of the patients, the mean over the "
+    "test patients with its 95% bootstrap interval, which says nothing of other seeds. The "
+    "supervised method is the one with the better validation Dice. Test Dice is pooled over all "
+    "voxels, the mean over the classes but background.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
 WHOLE = "strong"  # what `strong_without_d` and the like are variants of
