@@ -184,7 +184,7 @@ def read_run(folder: Path) -> dict:
 
 def table(runs: list[dict]) -> str:
     """One row a run."""
-    rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    rows = []
     for run in sorted(runs, key=lambda r: (r["config"]["norm"], r["config"]["seed"])):
         config, last = run["config"], run["last"]
         score = run["metrics"]["pooled"]["foreground"]
@@ -195,10 +195,9 @@ def table(runs: list[dict]) -> str:
             *(number(last.get(name)) for name in ("kept", "d_real", "d_fake_labelled")),
             f"{run['minutes']:.1f}",
         ]
-        cells = [config["recipe"], config["norm"], str(config["seed"]), *figures]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) + (
-        "\n\nkept, D(real) and D(fake) are means over the last round; minutes are those of the "
+        rows.append((config["recipe"], config["norm"], config["seed"], *figures))
+    return markdown(COLUMNS, rows) + (
+        "\nkept, D(real) and D(fake) are means over the last round; minutes are those of the "
         "training steps\non two shared CPU cores.\n"
     )
 
@@ -213,13 +212,11 @@ def labelled(runs: list[dict]) -> str:
 def per_class(runs: list[dict]) -> str:
     """Dice of every foreground class."""
     names = list(runs[0]["metrics"]["pooled"]["per_class"])[1:]
-    rows = ["| run | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    rows = []
     for run in runs:
         scores = run["metrics"]["pooled"]["per_class"]
-        rows.append(
-            f"| {run['name']} | " + " | ".join(number(scores[n]["dice"]) for n in names) + " |"
-        )
-    return "Test Dice of each class, pooled:\n\n" + "\n".join(rows) + "\n"
+        rows.append((run["name"], *(number(scores[name]["dice"]) for name in names)))
+    return "Test Dice of each class, pooled:\n\n" + markdown(("run", *names), rows)
 
 
 def spread(runs: list[dict]) -> str:
@@ -227,18 +224,16 @@ def spread(runs: list[dict]) -> str:
     groups: dict[tuple[str, str], list[dict]] = {}
     for run in runs:
         groups.setdefault((run["config"]["norm"], run["config"]["recipe"]), []).append(run)
-    lines = []
+    rows = []
     for (norm, recipe), members in groups.items():
         if len(members) > 1:
             val = statistics.mean(run["val"] for run in members)
             test = statistics.mean(
                 run["metrics"]["pooled"]["foreground"]["dice"] for run in members
             )
-            lines.append(f"| {norm} | {recipe} | {len(members)} | {val:.3f} | {test:.3f} |")
-    if not lines:
-        return ""
-    head = "| norm | recipe | seeds | val Dice | test Dice |\n|---|---|---|---|---|\n"
-    return "Means over the seeds:\n\n" + head + "\n".join(lines) + "\n"
+            rows.append((norm, recipe, len(members), f"{val:.3f}", f"{test:.3f}"))
+    head = ("norm", "recipe", "seeds", "val Dice", "test Dice")
+    return "Means over the seeds:\n\n" + markdown(head, rows) if rows else ""
 
 
 def number(value: float | str | None) -> str:
