@@ -38,8 +38,8 @@ def write_quality(file: Path, rows: Sequence[Row]) -> None:
     """Writes a table of what to expect of each mask.
 
     Its columns are `case`, `confidence` (the mean chance that a voxel is right), `predicted_dice`
-    (the mean over the classes but background) and `predicted_dice NAME` of each class; blank where
-    not defined.
+    (of all classes but background together) and `predicted_dice NAME` of each, see
+    `CaseQuality.dice`; blank where not defined.
     """
 
     def write(path: Path) -> None:
