@@ -38,7 +38,7 @@ class FixMatch(AdversarialSegmenter):
         **settings: of `AdversarialSegmenter`.
     """
 
-    weak_unlabelled = True
+    takes_pairs = True
 
     def __init__(
         self,
@@ -54,15 +54,15 @@ class FixMatch(AdversarialSegmenter):
         self.halves: Any = _encoder_and_decoder(segmenter) if features else None
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        (images, masks), unlabelled = data
+        (images, masks), pair = data
         labels = losses.one_hot(masks, self.output_shape[-1], self.ignore_label)
         valid = losses.valid_pixels(masks, self.ignore_label)
         with tf.GradientTape() as tape:
-            if unlabelled is None:
+            if pair is None:
                 logits, _ = self._segment(images, None)
                 values = {}
             else:
-                seeds = self._seeds()
+                unlabelled, seeds = pair[0], self._seeds()
                 weak = self.pseudo_labels(unlabelled)
                 strong = self.harder_views(weak, seeds)
                 logits, said = self._segment(images, strong.images)

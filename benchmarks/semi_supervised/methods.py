@@ -9,11 +9,12 @@ from typing import Any
 
 from benchmarks.semi_supervised.ablations import (
     FixedThreshold,
+    HarderIntensities,
     NoisyMaps,
     OwnTeacher,
     SegmenterAlone,
-    WithIntensities,
     WithoutBoxes,
+    WithoutIntensities,
     WithoutQuotas,
     WithoutWaiting,
 )
@@ -83,12 +84,13 @@ METHODS = {
     "strong_without_d": Method({**STRONG, "lambda_adv": 0.0}, examiner=SegmenterAlone),
     "strong_without_d_in_trust": Method(STRONG, examiner=SegmenterAlone),
     "strong_without_boxes": _with(WithoutBoxes),
+    "strong_without_intensities": _with(WithoutIntensities),
     "strong_without_quotas": _with(WithoutQuotas),
     "strong_without_waiting": _with(WithoutWaiting),
     "strong_fixed_threshold": Method(STRONG, examiner=FixedThreshold),
     "strong_own_teacher": _with(OwnTeacher),
     # and with a part more
-    "strong_intensities": _with(WithIntensities),
+    "strong_harder_intensities": _with(HarderIntensities),
     "strong_noisy_maps": _with(NoisyMaps),
     "strong_spectral_norm": Method({**STRONG, "discriminator_spectral_norm": True}),
 }

@@ -127,6 +127,18 @@ def test_a_stream_that_starts_later_goes_on_exactly(pools, seed, augmentations, 
             np.testing.assert_array_equal(x, y)
 
 
+def test_pairs_are_the_images_without_and_with_other_intensities(pools, seed):
+    settings = {"augmentations": ("affine", "gamma"), "seed": seed}
+    pairs = take(stream(*pools, pairs=True, **settings), 3)
+    changed = take(stream(*pools, **settings), 3)
+    moved = take(stream(*pools, **{**settings, "augmentations": ("affine",)}), 3)
+    for pair, one, plain in zip(pairs, changed, moved, strict=True):
+        np.testing.assert_array_equal(pair[1][0], plain[1])
+        np.testing.assert_array_equal(pair[1][1], one[1])
+        assert not np.array_equal(*pair[1])
+        np.testing.assert_array_equal(pair[0][0], one[0][0])
+
+
 def test_labelled_batches_do_not_depend_on_the_unlabelled_pool(pools, seed):
     settings = {"seed": seed, "augmentations": AUGMENTATIONS}
     with_it, without = (take(stream(pools[0], u, **settings), 4) for u in (pools[1], None))

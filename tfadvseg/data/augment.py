@@ -26,7 +26,7 @@ NOISE = 0.05  # largest standard deviation, of the intensity range [0, 1]
 def augment(
     images: tf.Tensor, masks: tf.Tensor | None, names: Sequence[str], seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Changes a batch at random.
+    """Changes a batch at random: moves and bends it, then changes its intensities.
 
     Args:
         images: (N, H, W, K) float32 in [0, 1].
@@ -38,12 +38,25 @@ def augment(
         Images in [0, 1] and masks, of the same shapes. Beyond the border the border repeats, in
         both.
     """
+    images, masks = move(images, masks, names, seed)
+    return recolour(images, names, seed), masks
+
+
+def move(
+    images: tf.Tensor, masks: tf.Tensor | None, names: Sequence[str], seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Those changes of `augment` that leave the intensities: flip, affine, elastic."""
+    if set(GEOMETRIC).isdisjoint(names):
+        return images, masks
+    seeds = tf.unstack(tf.random.split(seed, 4))
+    points = _sampling_points(tf.shape(images), names, seeds[0], seeds[1])
+    return sample_linear(images, points), None if masks is None else sample_nearest(masks, points)
+
+
+def recolour(images: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tf.Tensor:
+    """Those changes of `augment` that leave every pixel where it is: gamma, noise."""
     seeds = tf.unstack(tf.random.split(seed, 4))
     shape = tf.shape(images)
-    if not set(GEOMETRIC).isdisjoint(names):
-        points = _sampling_points(shape, names, seeds[0], seeds[1])
-        images = sample_linear(images, points)
-        masks = None if masks is None else sample_nearest(masks, points)
     if "gamma" in names:
         exponents = _uniform((shape[0], 1, 1, 1), seeds[2], GAMMA)
         images = tf.pow(images, tf.exp(exponents * _met(shape[0], seeds[2], 4)))
@@ -51,12 +64,7 @@ def augment(
         spread = tf.abs(_uniform((shape[0], 1, 1, 1), seeds[3], NOISE))
         noise = tf.random.stateless_normal(shape, tf.random.split(seeds[3], 2)[0]) * spread
         images = tf.clip_by_value(images + noise * _met(shape[0], seeds[3], 4), 0.0, 1.0)
-    return images, masks
-
-
-def geometric(names: Sequence[str]) -> tuple[str, ...]:
-    """Those changes that leave the intensities as they are."""
-    return tuple(name for name in names if name in GEOMETRIC)
+    return images
 
 
 def sample_linear(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from tfadvseg.building import arithmetic
 from tfadvseg.config import Config
-from tfadvseg.data.augment import geometric
 from tfadvseg.data.folders.split import Split
 from tfadvseg.data.pipeline import training_stream
 from tfadvseg.errors import TrainingError
@@ -168,9 +167,7 @@ class Session:
             batch_size=config.batch_size,
             unlabelled_batch_size=config.unlabelled_batch_size,
             augmentations=config.augment,
-            unlabelled_augmentations=(
-                geometric(config.augment) if self.model.weak_unlabelled else None
-            ),
+            pairs=self.model.takes_pairs,
             seed=config.seed,
             start_step=part.start,
         )
