@@ -94,17 +94,16 @@ def ranking_table(ranking: Ranking) -> Table:
     table = Table(title=f"{len(ranking.cases)} images, the first to label")
     for heading in ("rank", "case", "patient", "patient rank", "slice"):
         table.add_column(heading, justify="left" if heading in ("case", "patient") else "right")
-    for heading in ("benefit", "novelty", "predicted Dice"):
+    for heading in ("benefit", "novelty"):
         table.add_column(heading, justify="right")
     for one in ranking.cases[:MOST_RANKED]:
         places = (one.patient_rank, f"{one.slice_number} of {one.slices}")
-        values = (one.benefit, one.novelty, one.mean_dice)
         table.add_row(
             str(one.rank),
             markup.escape(one.case.name),
             markup.escape(one.case.patient),
             *map(str, places),
-            *map(_number, values),
+            *map(_number, (one.benefit, one.novelty)),
         )
     return table
 

@@ -13,10 +13,10 @@ Three ingredients, each an amount of pixels i of a foreground class f:
 
 So `error` is the expected number of pixels that wrongly are, or wrongly are not, predicted as f:
 expected error reduction (Roy and McCallum 2001), if a label put all of them right. Amount over size
-is 1 - predicted Dice (`inference.quality`) for `error`, and for `disagreement` 1 - soft Dice of two
-members of a committee (query by committee, Seung et al. 1992), the smaller of two probabilities
-being what they share. `entropy` is uncertainty sampling (Lewis and Gale 1994), of calibrated
-probabilities, or a haze of small ones over the background would outweigh what is undecided.
+is 1 - the Dice to expect for `error`, and 1 - soft Dice of two members of a committee (query by
+committee, Seung et al. 1992) for `disagreement`, the smaller of two probabilities being what they
+share. `entropy` is uncertainty sampling (Lewis and Gale 1994), of calibrated probabilities, or a
+haze of small ones over the background would outweigh what is undecided.
 
 Shapes:
     teacher, student: (N, h, w, C), probabilities.
@@ -31,7 +31,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr
 
-PRESENT = 1.0  # pixels to be expected of a class that is there
 INGREDIENTS = ("error", "disagreement", "entropy")
 
 
@@ -68,13 +67,6 @@ class Measures:
             np.add.at(total, groups, values)
             totals.append(total)
         return Measures(*totals)
-
-    def predicted_dice(self) -> np.ndarray:
-        """(N, F), as of `CaseQuality`; NaN where a class is neither predicted nor expected."""
-        wrong, sizes = self.amounts[:, 0], self.sizes[:, 0]
-        predicted = wrong < sizes  # else all that is to be expected is missed
-        nothing = np.full_like(sizes, np.nan)
-        return 1 - np.divide(wrong, sizes, out=nothing, where=predicted | (sizes >= PRESENT))
 
 
 def measure(teacher: np.ndarray, right: np.ndarray, student: np.ndarray | None) -> Measures:

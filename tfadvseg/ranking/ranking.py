@@ -35,7 +35,6 @@ class Ranked:
         novelty: from 0, like an image that is labelled or ranked before, to 1.
         slice_number: the slice of which least is known, from 1 on.
         slices: how many it has.
-        predicted_dice: (F,) of the foreground classes; NaN where none is to be expected.
         shares: (3, F) of the ingredients and the foreground classes.
     """
 
@@ -47,14 +46,7 @@ class Ranked:
     novelty: float
     slice_number: int
     slices: int
-    predicted_dice: np.ndarray
     shares: np.ndarray
-
-    @property
-    def mean_dice(self) -> float | None:
-        """The mean over the classes where it is defined; None where it is nowhere."""
-        known = self.predicted_dice[np.isfinite(self.predicted_dice)]
-        return float(known.mean()) if len(known) else None
 
 
 @dataclass(frozen=True)
@@ -104,7 +96,7 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
     typical = seen.measures.sizes.mean(axis=0)
     per_slice = benefits(shares(seen.measures, typical))
     cases = seen.measures.summed(seen.case_of)
-    missing, dice = shares(cases, typical), cases.predicted_dice()
+    missing = shares(cases, typical)
     benefit = benefits(missing)
     patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
     order, novelty = choose(benefit, seen.features, patients, known, labelled)
@@ -120,7 +112,6 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
             float(novelty[index]),
             int(per_slice[own].argmax()) + 1,
             len(own),
-            dice[index],
             missing[index],
         )
         result.append(ranked)
@@ -154,7 +145,7 @@ def _means(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
 
 
 def write_csv(ranking: Ranking, file: Path) -> None:
-    """Writes a row for each case, in the order of the ranks; what is not known stays blank."""
+    """Writes a row for each case, in the order of the ranks."""
     rows = [_row(ranked, ranking) for ranked in ranking.cases]
 
     def write(path: Path) -> None:
@@ -167,7 +158,6 @@ def write_csv(ranking: Ranking, file: Path) -> None:
 
 
 def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
-    dice = dict(zip(ranking.classes, ranked.predicted_dice, strict=True))
     row: dict[str, Any] = {
         "rank": ranked.rank,
         "case": ranked.case.name,
@@ -178,8 +168,6 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
         "slice": ranked.slice_number,
         "benefit": _number(ranked.benefit),
         "novelty": _number(ranked.novelty),
-        "predicted_dice": _number(ranked.mean_dice),
-        **{f"predicted_dice {name}": _number(value) for name, value in dice.items()},
     }
     for ingredient, values in zip(INGREDIENTS, ranked.shares, strict=True):
         if ingredient in ranking.ingredients:
@@ -188,5 +176,5 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
     return row
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None or np.isnan(value) else f"{value:.4f}"
+def _number(value: float) -> str:
+    return f"{value:.4f}"

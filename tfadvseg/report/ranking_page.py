@@ -17,7 +17,7 @@ from tfadvseg.ranking.ranking import Ranked, Ranking
 from tfadvseg.report import page
 from tfadvseg.report.cases import Slice
 from tfadvseg.report.contact_sheet import MOST_PICTURES, SIDE
-from tfadvseg.report.table import Table, headings, number, to_html
+from tfadvseg.report.table import Table, headings, to_html
 
 MOST_PATIENTS = 20
 
@@ -74,8 +74,7 @@ def _caption(ranked: Ranked) -> str:
     return (
         f"{ranked.rank}. {ranked.case.name}\n"
         f"patient {ranked.case.patient}{where}\n"
-        f"benefit {ranked.benefit:.2f}, novelty {ranked.novelty:.2f}, "
-        f"predicted Dice {number(ranked.mean_dice, 2)}"
+        f"benefit {ranked.benefit:.2f}, novelty {ranked.novelty:.2f}"
     )
 
 
