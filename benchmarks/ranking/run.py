@@ -30,7 +30,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
 from benchmarks.ranking.table import CHOICES, ERRORS, tables  # noqa: E402
+from benchmarks.semi_supervised.one_run import check_same  # noqa: E402
+from tfadvseg.config import parse_assignment, read_settings  # noqa: E402
+from tfadvseg.errors import InputError  # noqa: E402
 
+CONFIG = ROOT / "examples" / "acdc_small.yaml"
 FIRST, MORE = 3, 2  # patients that are labelled, and that are added
 
 
@@ -58,17 +62,15 @@ class Bench:
     def fit(self, name: str, seed: int, patients: int | list[str]) -> Path:
         """A run with some labelled patients; goes on where it was interrupted."""
         run = self.work / name
+        chosen = (f"labelled_patients={json.dumps(patients)}", f"seed={seed}")
+        texts = ("recipe=strong", "discriminator_filters=null", *self.settings, *chosen)
+        if (run / "config.yaml").is_file():
+            check_same(run, read_settings(CONFIG) | dict(map(parse_assignment, texts)))
         if (run / "metrics.json").is_file():
-            if isinstance(patients, list) and sorted(patients) != patients_of(run, "labelled"):
-                sys.exit(f"{run} learnt from other patients than {patients}; remove it")
             return run
         mode = "--resume" if any((run / "checkpoints").glob("[0-9]*")) else "--overwrite"
-        chosen = {"labelled_patients": json.dumps(patients), "seed": seed}
-        sets = [f"--set={text}" for text in self.settings]
-        sets += [f"--set={setting}={value}" for setting, value in chosen.items()]
-        config = ROOT / "examples" / "acdc_small.yaml"
-        call = ("fit", config, "--data", self.data, "--out", run, mode, "--recipe", "strong")
-        self.command(*call, *sets)
+        sets = (f"--set={text}" for text in texts)
+        self.command("fit", CONFIG, "--data", self.data, "--out", run, mode, *sets)
         print(f"{name}: test Dice {dice(run):.4f}", flush=True)
         return run
 
@@ -195,4 +197,8 @@ def _write(file: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -51,18 +51,24 @@ class Job:
         """
         for folder in (Path(self.out), self.kept):
             if (folder / "config.yaml").is_file():
-                self._check_same(folder)
+                check_same(folder, self.settings)
         return (self.kept / "metrics.json").is_file()
 
-    def _check_same(self, folder: Path) -> None:
-        saved, wanted = RunFolder(folder).read_config(), Config.from_mapping(self.settings)
-        for name in self.settings:
-            was, now = getattr(saved, name), getattr(wanted, name)
-            if now is not None and was != now and name not in ("data", "unlabelled", "epochs"):
-                raise InputError(
-                    f"{folder}: this run has {name} {was!r}, wanted is {now!r}; remove it, or give "
-                    "another --out and --results"
-                )
+
+def check_same(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuses to take a run for one with other settings.
+
+    Raises:
+        InputError: naming the first that differs; paths may, and what the data decides.
+    """
+    saved, wanted = RunFolder(folder).read_config(), Config.from_mapping(settings)
+    for name in settings:
+        was, now = getattr(saved, name), getattr(wanted, name)
+        if now is not None and was != now and name not in ("data", "unlabelled", "epochs"):
+            raise InputError(
+                f"{folder}: this run has {name} {was!r}, wanted is {now!r}; remove it, or give "
+                "another folder"
+            )
 
 
 def train(job: Job) -> None:

@@ -1,12 +1,18 @@
 """The proof that ranking beats chance: which runs it makes, and its tables."""
 
+import queue
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # `benchmarks` is no part of the package
 
 from benchmarks.ranking import run, table  # noqa: E402
+from tfadvseg.config import Config, read_settings  # noqa: E402
+from tfadvseg.errors import InputError  # noqa: E402
+from tfadvseg.run_folder import write_text  # noqa: E402
 
 RANKED = {0: ["p3", "p1", "p2", "p4"], 1: ["p4", "p3", "p2", "p1"]}
 
@@ -32,6 +38,21 @@ def test_chance_does_not_depend_on_the_ranking():
         [job for job in run._jobs(order, 2) if job[1] != "ranked"] for order in (RANKED, turned)
     ]
     assert draws[0] == draws[1]
+
+
+def test_a_run_with_other_settings_is_not_taken(tmp_path):
+    """It would stand in the table under a false name."""
+    bench = run.Bench(tmp_path / "data", tmp_path, ("steps=20",), queue.Queue())
+    wanted = read_settings(run.CONFIG) | {"recipe": "strong", "discriminator_filters": None}
+    for name, settings in (("same", {"steps": 20}), ("other", {"steps": 30})):
+        config = Config.from_mapping({**wanted, "labelled_patients": ["a", "b"], **settings})
+        (tmp_path / name).mkdir()
+        write_text(tmp_path / name / "config.yaml", config.to_yaml())
+        write_text(tmp_path / name / "metrics.json", "{}")
+    assert bench.fit("same", 0, ["a", "b"]) == tmp_path / "same"
+    for name, patients in (("other", ["a", "b"]), ("same", ["a", "c"])):
+        with pytest.raises(InputError, match=r"this run has (steps 30|labelled_patients)"):
+            bench.fit(name, 0, patients)
 
 
 def test_tables_on_handmade_files(tmp_path):

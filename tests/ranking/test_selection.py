@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tfadvseg.ranking import selection
 from tfadvseg.ranking.measures import Measures
 from tfadvseg.ranking.selection import benefits, choose, shares
 
@@ -75,6 +76,23 @@ def test_ten_like_images_do_not_come_first():
     for patients in (["p"] * 10 + list("abcdefghi"), list("abcdefghijklmnopqrs")):
         order, _ = choose(benefit, features, patients, np.zeros((0, 8)), [])
         assert sum(order[:10] < 10) == 1
+
+
+def test_beyond_the_images_that_are_chosen_one_by_one(monkeypatch):
+    """Of two like ones the second would come last; so it does, by what is known when it stops."""
+    features = np.array([[0.0], [0.001], [2.0], [4.0], [6.0]])
+    images = np.array([5.0, 4.9, 1.0, 2.0, 1.5]), features, list("abcde"), np.zeros((0, 1)), []
+    whole, novelty = choose(*images)
+    monkeypatch.setattr(selection, "CHOSEN", 2)
+    order, fewer = choose(*images)
+    assert order.tolist() == whole.tolist() and sorted(order) == [0, 1, 2, 3, 4]
+    assert order[-1] == 1 and fewer[1] == pytest.approx(novelty[1]) and fewer[1] < 0.01
+
+
+def test_distances_by_products_are_those_by_differences():
+    rows = np.random.default_rng(3).normal(size=(20, 7))
+    expected = np.sqrt(((rows - rows[4]) ** 2).sum(axis=1))
+    np.testing.assert_allclose(selection.Distances(rows).to(rows[4]), expected, atol=1e-7)
 
 
 def test_equal_images_come_in_their_order():

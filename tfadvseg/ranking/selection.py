@@ -18,7 +18,8 @@ Images are chosen one by one:
     novelty = min(1, distance to the nearest image that is labelled or chosen / sqrt(2 K))
     taken = number of images of the same patient that are labelled or chosen
 
-The distance is between K standardised features (k-center, or core-set: Sener and Savarese 2018,
+So the first `CHOSEN` are; nobody labels more at once, and the rest follow by their scores then. The
+distance is between K standardised features (k-center, or core-set: Sener and Savarese 2018,
 arXiv:1708.00489), whose root mean square over two random images is sqrt(2 K); what is further away
 is another image, and gains nothing from being an odd one. That benefit multiplies distance is what
 BADGE (Ash et al. 2020, arXiv:1906.03671) does with the length of its gradients.
@@ -32,6 +33,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfadvseg.ranking.measures import Measures
+
+CHOSEN = 1000  # images that are chosen one by one
 
 
 def shares(measures: Measures, typical: np.ndarray) -> np.ndarray:
@@ -87,22 +90,35 @@ def choose(
     every = standardised(np.concatenate([features, labelled_features]))
     features, labelled_features = np.split(every, [len(benefit)])
     novelty = np.ones(len(benefit))
+    distances = Distances(features)
     for one in labelled_features:
-        novelty = np.minimum(novelty, _distance(features, one))
+        novelty = np.minimum(novelty, distances.to(one))
     owner = np.unique(patients, return_inverse=True)[1]
     count = Counter(labelled_patients)
     taken = np.array([count[patient] for patient in patients])
     left, order = np.ones(len(benefit), bool), []
-    for _ in benefit:
-        scores = np.where(left, benefit * novelty / (1 + taken), -1)
-        best = int(scores.argmax())
+
+    def scores() -> np.ndarray:
+        return np.where(left, benefit * novelty / (1 + taken), -1)
+
+    for _ in range(min(CHOSEN, len(benefit))):
+        best = int(scores().argmax())
         order.append(best)
         left[best] = False
         taken[owner == owner[best]] += 1
-        closer = np.minimum(novelty, _distance(features, features[best]))
+        closer = np.minimum(novelty, distances.to(features[best]))
         novelty = np.where(left, closer, novelty)
-    return np.array(order), novelty
+    rest = np.argsort(-scores(), kind="stable")[: np.count_nonzero(left)]
+    return np.concatenate([order, rest]).astype(int), novelty
 
 
-def _distance(features: np.ndarray, one: np.ndarray) -> np.ndarray:
-    return np.sqrt(((features - one) ** 2).sum(axis=1))
+class Distances:
+    """Distances from rows (N, K) to any other one, by products: no (N, K) is written for each."""
+
+    def __init__(self, rows: np.ndarray):
+        self.rows, self.squares = rows, np.einsum("nk,nk->n", rows, rows)
+
+    def to(self, one: np.ndarray) -> np.ndarray:
+        """The distances (N,) to a row (K,)."""
+        squares = self.squares + one @ one - 2 * (self.rows @ one)
+        return np.sqrt(np.maximum(squares, 0))
