@@ -23,29 +23,22 @@ GAMMA = 0.5  # exponents of exp(-GAMMA) to exp(GAMMA)
 NOISE = 0.05  # largest standard deviation, of the intensity range [0, 1]
 
 
-def augment(
+def move(
     images: tf.Tensor, masks: tf.Tensor | None, names: Sequence[str], seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Changes a batch at random: moves and bends it, then changes its intensities.
+    """Moves and bends a batch at random.
 
     Args:
         images: (N, H, W, K) float32 in [0, 1].
         masks: (N, H, W) integer class indices, or None.
-        names: which changes to make: flip (left-right), affine, elastic, gamma, noise.
+        names: which changes to make: flip (left-right), affine, elastic. Others are left to
+            `recolour`.
         seed: (2,) integers.
 
     Returns:
         Images in [0, 1] and masks, of the same shapes. Beyond the border the border repeats, in
         both.
     """
-    images, masks = move(images, masks, names, seed)
-    return recolour(images, names, seed), masks
-
-
-def move(
-    images: tf.Tensor, masks: tf.Tensor | None, names: Sequence[str], seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Those changes of `augment` that leave the intensities: flip, affine, elastic."""
     if set(GEOMETRIC).isdisjoint(names):
         return images, masks
     seeds = tf.unstack(tf.random.split(seed, 4))
@@ -54,7 +47,16 @@ def move(
 
 
 def recolour(images: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tf.Tensor:
-    """Those changes of `augment` that leave every pixel where it is: gamma, noise."""
+    """Changes the intensities of a batch at random; every pixel stays where it is.
+
+    Args:
+        images: (N, H, W, K) float32 in [0, 1].
+        names: which changes to make: gamma, noise. Others are left to `move`.
+        seed: (2,) integers.
+
+    Returns:
+        Images in [0, 1], of the same shape.
+    """
     seeds = tf.unstack(tf.random.split(seed, 4))
     shape = tf.shape(images)
     if "gamma" in names:

@@ -121,7 +121,7 @@ def training_stream(
         unlabelled: images without; None gives None in their place.
         batch_size: labelled images in a batch.
         unlabelled_batch_size: unlabelled images in a batch.
-        augmentations: see `augment`.
+        augmentations: changes to make, see `augment.move` and `augment.recolour`.
         seed: of the order and of the augmentation.
         pairs: whether an unlabelled batch is a pair: the images moved and bent only, and the same
             with their intensities changed too.
