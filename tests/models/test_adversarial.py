@@ -215,7 +215,8 @@ def reference_step(model, data, both, t_semi):
 
     with tf.GradientTape() as tape:
         (logits, moved), (unlabelled_logits, _) = predict(images), predict(unlabelled)
-        probs, unlabelled_probs = tf.nn.softmax(logits), tf.nn.softmax(unlabelled_logits)
+        probs = tf.where(valid[..., tf.newaxis], tf.nn.softmax(logits), 0.0)
+        unlabelled_probs = tf.nn.softmax(unlabelled_logits)
         trusted = tf.sigmoid(model.discriminator(unlabelled_probs)[..., 0]) > t_semi
         pseudo_labels = tf.constant(np.argmax(unlabelled_logits, -1), tf.int32)
         loss = (
@@ -298,9 +299,8 @@ def test_ignored_pixels_count_in_no_loss(batch):
     model = make()
     logits, label_maps = model.segmenter(images, training=True), tf.one_hot(masks, CLASSES)
     valid = (masks != IGNORED).numpy()
-    real, fake = (
-        model.discriminator(x)[..., 0].numpy() for x in (label_maps, tf.nn.softmax(logits))
-    )
+    shown = tf.where(valid[..., None], tf.nn.softmax(logits), 0.0)  # as the label maps: no hint
+    real, fake = (model.discriminator(x)[..., 0].numpy() for x in (label_maps, shown))
     real, fake = (1 / (1 + np.exp(-x[valid])) for x in (real, fake))
     probs = tf.nn.softmax(logits).numpy()[valid]
     values = step(model, batch)

@@ -142,7 +142,8 @@ def test_d_learns_the_teachers_maps_as_fake(batch):
     def judge(maps):
         return tf.squeeze(model.discriminator(maps, training=True), -1)
 
-    fakes = [judge(tf.nn.softmax(model.segmenter(images, training=True)))]
+    shown = tf.nn.softmax(model.segmenter(images, training=True)) * valid[..., None]
+    fakes = [judge(shown)]
     fakes.append(judge(tf.nn.softmax(model.averaged(unlabelled, training=False))))
     counted = tf.concat([valid, tf.ones_like(fakes[1])], 0)
     expected = losses.discriminator(judge(labels), tf.concat(fakes, 0), valid, counted)

@@ -232,9 +232,12 @@ class AdversarialSegmenter(keras.Model):
     def _judge_labelled(
         self, discriminator: Discriminator, labels: tf.Tensor, valid: tf.Tensor, logits: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        """L_adv and D's means, and D's logits for label maps and predictions."""
+        """L_adv and D's means, and D's logits for label maps and predictions.
+
+        Predictions are all zero where the label map is: else D would know it by that.
+        """
         real = judgement(discriminator, labels)
-        fake = judgement(discriminator, tf.nn.softmax(logits))
+        fake = judgement(discriminator, tf.nn.softmax(logits) * valid[..., tf.newaxis])
         values = {
             "adv_loss": losses.adversarial(fake, valid),
             "d_real": losses.masked_mean(tf.sigmoid(real), valid),
