@@ -82,6 +82,8 @@ def test_the_threshold_asks_the_pixels_near_it():
     assert calibration.threshold(found, 0.8) == 0.95
     assert calibration.threshold(calibration.curve(chances[mixed], right[mixed]), 0.8) == 0.95
     assert calibration.threshold(found, 0.4) == 0.55
+    single = calibration.curve(np.arange(1000) / 1000, right)
+    np.testing.assert_allclose(single.counts, 50, atol=1)
     assert calibration.threshold(calibration.curve(chances, ~right), 0.99) == np.inf
 
 

@@ -62,6 +62,25 @@ def test_unlabelled_images_that_only_d_sees_are_no_trouble():
     assert troubles(rows, "paper") == {}
 
 
+def test_a_class_that_is_never_trusted_is_told_by_its_name():
+    rows = [semi(start, 0.5) | {"kept aorta": 0.0, "kept vein": 0.4} for start in (100, 150)]
+    assert troubles(rows, "strong") == {}
+    more = semi(300, 0.5) | {"kept aorta": 0.0, "kept vein": 0.0}
+    found = troubles([*rows, more], "strong")
+    assert list(found) == ["aorta is not trusted"]
+    assert found["aorta is not trusted"].startswith("kept 0 % of aorta for 300 steps")
+    assert troubles([*rows, more | {"kept aorta": 0.1}], "strong") == {}
+    nothing = [semi(start, 0.0) | {"kept aorta": 0.0} for start in (100, 200, 300)]
+    assert list(troubles(nothing, "strong")) == ["nothing is trusted"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mend"), [("paper", "Lower discriminator_learning_rate"), ("strong", "Train longer")]
+)
+def test_each_recipe_has_its_mend_for_a_saturated_discriminator(recipe, mend):
+    assert mend in troubles([semi(100, 0.5, d_loss=0.04)], recipe)["D saturated"]
+
+
 def test_a_saturated_discriminator_is_told():
     assert troubles([semi(100, 0.5, d_loss=0.12)], "paper") == {}
     found = troubles([semi(100, 0.5, d_loss=0.04)], "paper")

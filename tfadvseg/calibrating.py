@@ -16,7 +16,6 @@ from tfadvseg.inference.quality import Calibration, CaseQuality, unseen
 from tfadvseg.progress import Progress, silent
 
 FOLDS = 5  # of the patients, to judge each by the others
-PRIOR = 100.0  # pixels; those of a patient err together, so that many of them tell little
 
 
 def calibrate(
@@ -106,7 +105,7 @@ class _Observed:
         labels, outside = self._labels[kept].sum(axis=0), self._outside[kept].sum(axis=0)
         # The shares of the classes everywhere count as one pixel: they stand where none was seen.
         share = labels / labels.sum() if labels.any() else np.eye(len(labels))[0]
-        coefficients = calibration.fit(self._sampler.sample(left_out), len(labels), PRIOR)
+        coefficients = calibration.fit(self._sampler.sample(left_out), len(labels))
         return Calibration(coefficients, (outside + share) / (outside.sum() + 1))
 
     def _count(self, masks: np.ndarray) -> np.ndarray:

@@ -27,12 +27,14 @@ from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, log_expit
 
 LIMIT = 12.0  # of logits: beyond it arithmetic of 32 bits knows no more
-PIXELS = 40_000  # of a class that are fitted
-PRIOR = 1.0
+PIXELS = 40_000  # of a class that are kept
+FEWEST = 50  # pixels below which nothing is known
+PRIOR = 100.0  # pixels; those of a patient err together, so that many of them tell little
+CASE_PRIOR = 1.0
 START = (0.0, 1.0, 0.0)  # P(right) is S's probability
 LONE = (0.0, 1.0)  # of one pixel that is to be expected, P(present) is one half
 FEW = 1e-3  # pixels that are as good as none
-GROUPS = 200  # of pixels with about the same P(right)
+GROUPS = 200  # of pixels with about the same P(right), at most
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,17 @@ class Sampler:
         return Judged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def fit(pixels: Judged, num_classes: int, prior: float = PRIOR) -> np.ndarray:
+def fit(pixels: Judged, num_classes: int) -> np.ndarray:
     """The coefficients (C, 3) of every class, by penalised maximum likelihood.
 
-    A class that nothing was predicted as keeps S's probability.
+    The prior, worth `PRIOR` pixels, is that S's probability is right as it is; a class that nothing
+    was predicted as keeps it.
 
     Args:
         pixels: whose label is known.
         num_classes: C.
-        prior: pixels' worth of evidence that S's probability is right as it is.
     """
-    return np.stack([_fit_class(pixels, index, prior) for index in range(num_classes)])
+    return np.stack([_fit_class(pixels, index) for index in range(num_classes)])
 
 
 def probability_right(coefficients: np.ndarray, pixels: Judged) -> np.ndarray:
@@ -165,7 +167,8 @@ def curve(chances: np.ndarray, right: np.ndarray) -> Curve:
         right: (P,) booleans.
     """
     # Groups of about equal size, none empty, with equal chances always in the same one.
-    edges = np.unique(np.quantile(chances, np.linspace(0, 1, GROUPS + 1), method="lower"))
+    count = min(GROUPS, max(1, len(chances) // FEWEST))
+    edges = np.unique(np.quantile(chances, np.arange(count) / count, method="lower"))
     groups = np.searchsorted(edges, chances, side="right") - 1
     counts = np.bincount(groups)
     smooth = isotonic_regression(np.bincount(groups, weights=right) / counts, weights=counts).x
@@ -203,7 +206,7 @@ def fit_presence(expected: np.ndarray, present: np.ndarray) -> np.ndarray:
     found = []
     for pixels, there in zip(expected.T, present.T, strict=True):
         x = np.stack([np.ones(len(pixels)), _log(pixels)], axis=-1)
-        found.append(_most_likely(x, there.astype(np.float64), np.array(LONE), PRIOR))
+        found.append(_most_likely(x, there.astype(np.float64), np.array(LONE), CASE_PRIOR))
     return np.stack(found)
 
 
@@ -216,12 +219,11 @@ def _log(pixels: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(pixels, FEW))
 
 
-def _fit_class(pixels: Judged, index: int, prior: float) -> np.ndarray:
+def _fit_class(pixels: Judged, index: int) -> np.ndarray:
     """The coefficients of one class."""
-    own = np.nonzero(pixels.classes == index)[0]
-    own = own[:: max(1, len(own) // PIXELS)]
+    own = pixels.classes == index
     x, y = pixels.evidence[own], pixels.right[own].astype(np.float64)
-    return _most_likely(x, y, np.array(START), prior)
+    return _most_likely(x, y, np.array(START), PRIOR)
 
 
 def _most_likely(x: np.ndarray, y: np.ndarray, start: np.ndarray, prior: float) -> np.ndarray:

@@ -43,7 +43,7 @@ def troubles(history: Sequence[Row], recipe: str) -> dict[str, str]:
             f"than {MARGIN} below that before it, {_before(history):.3f}. Going on from the best "
             "model so far, without unlabelled images"
         )
-    unused = _unused_steps(history)
+    unused = _steps_without(history, "kept")
     last = history[-1] if history else {}
     if unused >= UNUSED_STEPS:
         mend = "Label more patients, or train longer"
@@ -54,12 +54,24 @@ def troubles(history: Sequence[Row], recipe: str) -> dict[str, str]:
             f"kept 0 % for {unused} steps: no pseudo-label is trusted, so unlabelled images teach "
             f"nothing. {mend}"
         )
+    for label in _classes(last):
+        steps = _steps_without(history, f"kept {label}")
+        if UNUSED_STEPS <= steps > unused:
+            found[f"{label} is not trusted"] = (
+                f"kept 0 % of {label} for {steps} steps, while other classes are trusted: "
+                "unlabelled images teach nothing of it, or that it is not there. Label more "
+                "patients who show it, or choose validation patients who do"
+            )
     if _has(last, "d_loss") and last["d_loss"] < SATURATED:
+        mend = (
+            "Lower discriminator_learning_rate or discriminator_filters, or set "
+            "discriminator_spectral_norm"
+        )
+        if recipe == "strong":  # its D learns no more then: it is S that has not followed
+            mend = "Train longer, or set discriminator_spectral_norm"
         found["D saturated"] = (
             f"D saturated: its loss is {last['d_loss']:.3f} (D(real) {last['d_real']:.2f}, D(fake) "
-            f"{last['d_fake_labelled']:.2f}), so L_adv tells S little. Lower "
-            "discriminator_learning_rate or discriminator_filters, or set "
-            "discriminator_spectral_norm"
+            f"{last['d_fake_labelled']:.2f}), so L_adv tells S little. {mend}"
         )
     return found
 
@@ -73,12 +85,17 @@ def all_troubles(history: Sequence[Row], recipe: str) -> dict[str, tuple[int, st
     return found
 
 
-def _unused_steps(history: Sequence[Row]) -> int:
-    """Steps of the stage, up to the last, in which nothing was trusted."""
+def _classes(row: Row) -> list[str]:
+    """The classes of whose pixels the row tells how many are trusted."""
+    return [name.removeprefix("kept ") for name in row if name.startswith("kept ")]
+
+
+def _steps_without(history: Sequence[Row], column: str) -> int:
+    """Steps of the stage, up to the last, in which that share of trusted pixels was nothing."""
     starts = [0, *(row["step"] for row in history)]
     unused = 0
     for start, row in zip(reversed(starts[:-1]), reversed(history), strict=True):
-        if row["stage"] != SEMI or _taught(row):
+        if row["stage"] != SEMI or _taught(row, column):
             break
         unused += int(row["step"] - start)
     return unused
@@ -90,9 +107,9 @@ def _before(history: Sequence[Row]) -> float | None:
     return max((row["val_dice"] for row in before if _validated(row)), default=None)
 
 
-def _taught(row: Row) -> bool:
+def _taught(row: Row, column: str = "kept") -> bool:
     """Whether pseudo-labels were trusted; where a row does not tell, they may have been."""
-    return not _has(row, "kept") or row["kept"] >= NOTHING
+    return not _has(row, column) or row[column] >= NOTHING
 
 
 def _has(row: Row, name: str) -> bool:

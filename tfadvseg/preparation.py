@@ -80,6 +80,8 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
         steps=config.total_steps(sum(f.size[0] for f in facts if f.case in labelled)),
         epochs=None,
     )
+    if config.recipe == "strong":
+        _warn_of_unjudged(facts, split, config)
     return config, split
 
 
@@ -150,6 +152,23 @@ def _check(split: Split, config: Config, progress: Progress) -> list[CaseFacts]:
     for line in lines([*odd, *_larger_than_the_window(facts, config)]):
         warnings.warn(line, DataWarning, stacklevel=3)
     return facts
+
+
+def _warn_of_unjudged(facts: Sequence[CaseFacts], split: Split, config: Config) -> None:
+    """Names the classes that no validation patient shows, so that nothing is known of them."""
+
+    def shown(cases: Sequence[Case]) -> set[int]:
+        wanted = set(cases)
+        return {index for fact in facts if fact.case in wanted for index in fact.labels or ()}
+
+    unjudged = sorted(shown(split.labelled) - shown(split.val) - {0, config.ignored()})
+    if unjudged:
+        names = ", ".join((config.classes or ())[index] for index in unjudged)
+        text = (
+            f"{names}: in no mask of the validation patients, on whom recipe strong finds what to "
+            "trust, so unlabelled images will not teach it; take validation patients who show it"
+        )
+        warnings.warn(text, DataWarning, stacklevel=3)
 
 
 def _refuse(errors: Sequence[Finding]) -> None:

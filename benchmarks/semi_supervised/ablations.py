@@ -115,7 +115,7 @@ class FixedThreshold(Examiner):
             thresholds=np.full(count, FIXED),
             shares=shares,
             precisions=np.array(precisions),
-            class_weights=quotas(shares),
+            class_weights=quotas(shares, self.present),
             curves=(None,) * count,
         )
         self.model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)

@@ -10,7 +10,8 @@ classes on average: its trusted pixels weigh
 
     w_c = min(1, mean over foreground classes of share_f / share_c)
 
-where share_c is the share of the pixels predicted as class c that are trusted.
+where share_c is the share of the pixels predicted as class c that are trusted. Classes that none of
+these patients has are left out of the mean: nothing can be known of them.
 """
 
 from __future__ import annotations
@@ -23,14 +24,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg import calibration
-from tfadvseg.calibration import Curve, Judged
+from tfadvseg.calibration import Curve, Judged, Sampler
 from tfadvseg.data.pipeline import Pool
 from tfadvseg.data.preprocess import batches
 from tfadvseg.models import TeacherSegmenter
 from tfadvseg.models.adversarial import judgement
 
 TARGET = 0.8  # how often a trusted pixel near the threshold shall be right
-FEWEST = 50  # pixels of a class below which nothing is known of it
 SHOWN = 25  # points of a curve that are kept in a file
 
 
@@ -105,29 +105,39 @@ class Examiner:
 
     def __init__(self, model: TeacherSegmenter, pool: Pool, ignore_label: int):
         self.model, self.pool, self.ignore_label = model, pool, ignore_label
+        self.present = np.isin(np.arange(model.output_shape[-1]), np.asarray(pool.masks))
         slices = tf.TensorSpec((None, *pool.images.shape[1:]), tf.float32)
         self._look = tf.function(self._graph, input_signature=[slices])
 
     def renew(self) -> Trust:
         """Finds anew what to trust of the model as it is now, and tells it."""
-        trust = find_trust(self.judge(), self.model.output_shape[-1])
+        trust = find_trust(self.judge(), self.present)
         self.model.set_trust(trust.coefficients, trust.thresholds, trust.class_weights)
         return trust
 
     def judge(self) -> Judged:
-        """What teacher and D say of the slices, and whether it is right."""
+        """What teacher and D say of the slices, and whether it is right: a sample of pixels."""
         images, masks = self.pool.images, np.asarray(self.pool.masks)
-        parts = [self._look(part) for part in batches(images, images.shape[1:3])]
-        probabilities, confidence = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return calibration.judged(probabilities, confidence, masks, self.ignore_label)
+        sampler, size = Sampler(len(self.present), seed=0), images.shape[1:3]
+        for part, labels in zip(batches(images, size), batches(masks, size), strict=True):
+            probabilities, confidence = (answer.numpy() for answer in self._look(part))
+            pixels = calibration.judged(probabilities, confidence, labels, self.ignore_label)
+            sampler.add(pixels, group=0)
+        return sampler.sample()
 
     def _graph(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         probabilities = tf.nn.softmax(self.model.teacher(images, training=False))
         return probabilities, tf.sigmoid(judgement(self.model.discriminator, probabilities))
 
 
-def find_trust(pixels: Judged, num_classes: int) -> Trust:
-    """Thresholds and weights from pixels whose label is known."""
+def find_trust(pixels: Judged, present: np.ndarray) -> Trust:
+    """Thresholds and weights from pixels whose label is known.
+
+    Args:
+        pixels: a sample of each predicted class.
+        present: (C,) whether the labels have any pixel of a class.
+    """
+    num_classes = len(present)
     coefficients = calibration.fit(pixels, num_classes)
     chances = calibration.probability_right(coefficients, pixels)
     thresholds, shares = np.full(num_classes, np.inf), np.zeros(num_classes)
@@ -135,18 +145,19 @@ def find_trust(pixels: Judged, num_classes: int) -> Trust:
     curves: list[Curve | None] = [None] * num_classes
     for index in range(num_classes):
         own = pixels.classes == index
-        if own.sum() < FEWEST:
+        if own.sum() < calibration.FEWEST:
             continue
         found = curves[index] = calibration.curve(chances[own], pixels.right[own])
         thresholds[index] = calibration.threshold(found, TARGET)
         trusted = own & (chances >= thresholds[index])
         shares[index] = trusted.sum() / own.sum()
         precisions[index] = pixels.right[trusted].mean() if trusted.any() else np.nan
-    weights = quotas(shares)
+    weights = quotas(shares, present)
     return Trust(coefficients, thresholds, shares, precisions, weights, tuple(curves))
 
 
-def quotas(shares: np.ndarray) -> np.ndarray:
-    """The weight of a trusted pixel of each class, (C,) from 0 to 1."""
-    typical = shares[1:].mean()
+def quotas(shares: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """The weight of a trusted pixel of each class, (C,) from 0 to 1; see above."""
+    known = shares[1:][present[1:]]
+    typical = known.mean() if len(known) else 0.0
     return np.minimum(1.0, typical / np.maximum(shares, 1e-6))
