@@ -26,7 +26,8 @@ from tfadvseg.errors import InputError
 from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.training.pseudo_labels import Examiner
 
-STRONG = {"recipe": "strong"}
+# The D that recipe `strong` finds for itself, whatever the configuration has for recipe `paper`.
+STRONG = {"recipe": "strong", "discriminator_filters": None}
 # Unlabelled images from the first step on; recipe `paper` stands for nothing more than these.
 BASELINE = {"recipe": "paper", "warmup": 0.0}
 
@@ -52,10 +53,10 @@ def mean_teacher(config: Config) -> MeanTeacher:
     return build_trainer(MeanTeacher, config, adversarial=False, **settings)
 
 
-def fixmatch(config: Config, *, features: bool) -> FixMatch:
+def fixmatch(config: Config, **settings: bool) -> FixMatch:
     """S alone."""
-    settings = {"t_semi": config.t_semi, "features": features, "seed": config.seed}
-    return build_trainer(FixMatch, config, adversarial=False, **settings)
+    own = {"t_semi": config.t_semi, "seed": config.seed}
+    return build_trainer(FixMatch, config, adversarial=False, **own, **settings)
 
 
 def teacher(config: Config, *, trainer: type[TeacherSegmenter]) -> TeacherSegmenter:
@@ -67,6 +68,11 @@ def _with(trainer: type[TeacherSegmenter]) -> Method:
     return Method(STRONG, partial(teacher, trainer=trainer))
 
 
+def _fixmatch(**settings: bool) -> Method:
+    decided = {**BASELINE, "lambda_semi": 1.0, "t_semi": 0.95}
+    return Method(decided, partial(fixmatch, **settings))
+
+
 METHODS = {
     "supervised_batch": Method({"recipe": "supervised", "norm": "batch"}),
     "supervised_instance": Method({"recipe": "supervised", "norm": "instance"}),
@@ -74,12 +80,10 @@ METHODS = {
     "paper": Method({"recipe": "paper"}),
     "strong": Method(STRONG),
     "mean_teacher": Method({**BASELINE, "lambda_semi": 0.1}, mean_teacher),
-    "fixmatch": Method(
-        {**BASELINE, "lambda_semi": 1.0, "t_semi": 0.95}, partial(fixmatch, features=False)
-    ),
-    "unimatch": Method(
-        {**BASELINE, "lambda_semi": 1.0, "t_semi": 0.95}, partial(fixmatch, features=True)
-    ),
+    "fixmatch": _fixmatch(),
+    "fixmatch_own_intensities": _fixmatch(own_intensities=True),
+    "unimatch": _fixmatch(features=True),
+    "unimatch_own_intensities": _fixmatch(features=True, own_intensities=True),
     # Recipe strong without a part of it
     "strong_without_d": Method({**STRONG, "lambda_adv": 0.0}, examiner=SegmenterAlone),
     "strong_without_d_in_trust": Method(STRONG, examiner=SegmenterAlone),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
@@ -60,6 +61,9 @@ class Run:
         return self.result.pooled["foreground"]["dice"]
 
 
+Pair: TypeAlias = tuple[Mapping[int, Run], Mapping[int, Run]]  # runs of two methods, by seed
+
+
 @dataclass(frozen=True)
 class Group:
     """The runs of one data set with as many labelled patients, by method and seed."""
@@ -72,9 +76,16 @@ class Group:
         found = (getattr(run, measure) for run in self.runs[method].values())
         return [value for value in found if value is not None]
 
+    def pair(self, method: str, other: str | None) -> Pair:
+        """The runs of two methods to compare; none unless both have all seeds, as these differ."""
+        ours, theirs = (self.runs.get(name or "", {}) for name in (method, other))
+        whole = len(ours) == len(theirs) == len(self.seeds) and method != other
+        return (ours, theirs) if whole else ({}, {})
+
     def baseline(self) -> str | None:
-        """The supervised method with the better mean validation Dice."""
-        scores = {m: self.values(m, "validation") for m in BASELINES if m in self.runs}
+        """The supervised method with the better mean validation Dice, of those with all seeds."""
+        whole = [m for m in BASELINES if len(self.runs.get(m, ())) == len(self.seeds)]
+        scores = {method: self.values(method, "validation") for method in whole}
         known = {method: statistics.mean(values) for method, values in scores.items() if values}
         return max(known, key=known.__getitem__) if known else None
 
@@ -84,8 +95,8 @@ class Group:
 
     def gain(self, method: str) -> tuple[str, str]:
         """Points of test Dice over the better supervised method: pooled, and over patients."""
-        ours, theirs = (self.runs.get(name or "", {}) for name in (method, self.baseline()))
-        return _gain(ours, theirs, "dice"), _over_patients(ours, theirs)
+        pair = self.pair(method, self.baseline())
+        return _gain(*pair, "dice"), _over_patients(*pair)
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -167,13 +178,9 @@ def _compared(group: Group, methods: Sequence[str], against: str) -> str:
         runs = group.runs[method]
         counted = f"{len(runs)} of {len(group.seeds)}"
         scores = (group.spread(method, name) for name in ("validation", "dice"))
-        others = group.runs.get(against, {}) if method != against else {}
-        if len(runs) < len(
-            group.seeds
-        ):  # seeds differ in difficulty: no difference of some of them
-            others = {}
-        gains = (_gain(runs, others, name) for name in ("validation", "dice"))
-        rows.append((method, counted, *scores, *gains, _over_patients(runs, others)))
+        pair = group.pair(method, against)
+        gains = (_gain(*pair, name) for name in ("validation", "dice"))
+        rows.append((method, counted, *scores, *gains, _over_patients(*pair)))
     scored = ("validation Dice", "test Dice")
     gained = (f"against {against}, points: validation", "test", "over patients (95% interval)")
     return markdown(("method", "seeds", *scored, *gained), rows)
@@ -212,9 +219,8 @@ def _confidence_table(group: Group, methods: Sequence[str]) -> str:
 
 
 def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str) -> str:
-    """The mean difference of two methods over the seeds that both have, in points."""
-    both = ours.keys() & theirs.keys()
-    pairs = [(getattr(ours[seed], measure), getattr(theirs[seed], measure)) for seed in both]
+    """The mean difference of two methods over their seeds, in points."""
+    pairs = [(getattr(ours[seed], measure), getattr(theirs[seed], measure)) for seed in ours]
     values = [100 * (a - b) for a, b in pairs if a is not None and b is not None]
     return f"{statistics.mean(values):+.1f}" if values else "-"
 
@@ -222,7 +228,7 @@ def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str) -> s
 def _over_patients(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:
     """The difference of two methods over patients, in points."""
     patients: dict[str, list[float]] = {}
-    for seed in ours.keys() & theirs.keys():
+    for seed in ours:
         one, other = ours[seed].result.patients, theirs[seed].result.patients
         for patient in one.keys() & other.keys():
             a, b = (scores[patient][FOREGROUND]["dice"] for scores in (one, other))

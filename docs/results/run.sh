@@ -43,7 +43,7 @@ crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unl
   --set test_patients=null --set steps=1500 --set averaging=0
 crossval chd_cta_strong chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
   --folds 7 --label-fractions 1 --recipes supervised,strong --set image_size=128 \
-  --set val_patients=1 --set test_patients=null --set steps=1500
+  --set val_patients=1 --set test_patients=null --set steps=1500 --set discriminator_filters=null
 for norm in batch instance; do
   for seed in 0 1; do
     for recipe in supervised adversarial paper; do
@@ -61,7 +61,7 @@ for recipe in supervised paper; do
 done
 best=supervised_batch,supervised_instance,strong
 others=adversarial,paper,mean_teacher,mean_teacher+lambda_semi=1,mean_teacher+lambda_semi=10
-others=$others,fixmatch,unimatch
+others=$others,fixmatch,unimatch,fixmatch_own_intensities,unimatch_own_intensities
 parts=strong_without_d,strong_without_d_in_trust,strong_without_boxes,strong_without_intensities
 parts=$parts,strong_without_quotas,strong_without_waiting,strong_fixed_threshold,strong_own_teacher
 parts=$parts,strong_harder_intensities,strong_noisy_maps,strong_spectral_norm

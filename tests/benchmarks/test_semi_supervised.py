@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -133,10 +132,15 @@ def test_mean_teacher_step_against_numpy(norm, batch):
     assert values == pytest.approx(expected, rel=1e-4)
 
 
+def cross_entropy(said, classes, counts):
+    return -(np.log(np.take_along_axis(said, classes[..., None], -1)[..., 0]) * counts).mean()
+
+
 @pytest.mark.parametrize("norm", ["instance", "batch"])
-@pytest.mark.parametrize("features", [False, True])
-def test_fixmatch_step_against_numpy(features, norm, batch, pair):
-    settings = {"t_semi": 0.4, "seed": 5, "lambda_semi": 1.0, "features": features}
+@pytest.mark.parametrize(("features", "own"), [(False, False), (False, True), (True, False)])
+def test_fixmatch_step_against_numpy(features, own, norm, batch, pair):
+    settings = {"t_semi": 0.4, "seed": 5, "lambda_semi": 1.0}
+    settings |= {"features": features, "own_intensities": own}
     model, unlabelled = make(FixMatch, norm, **settings), batch[1]
     probabilities = softmax(model.segmenter(unlabelled, training=True).numpy())
     classes, sure = probabilities.argmax(-1), probabilities.max(-1) > 0.4
@@ -144,19 +148,22 @@ def test_fixmatch_step_against_numpy(features, norm, batch, pair):
     seeds, drawn = tf.random.split(tf.constant([5, 0], tf.int64), 5), []
     for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
         box = views.boxes(3, 16, 16, box_seed).numpy() > 0
+        image = (pair[1][1] if own else harder(unlabelled, seed)).numpy()
         drawn.append(
             [
                 np.where(box.reshape(box.shape + (1,) * (x.ndim - 3)), np.roll(x, 1, 0), x)
-                for x in (harder(unlabelled, seed).numpy(), classes, sure)
+                for x in (image, classes, sure)
             ]
         )
     seen, expected, counts = map(np.concatenate, zip(*drawn, strict=True))
     said = softmax(model.segmenter(seen, training=True).numpy())  # one pass, one batch's statistics
-    own = np.take_along_axis(said, expected[..., None], -1)[..., 0]
+    semi = cross_entropy(said, expected, counts)
+    if features:  # the second stream, after UniMatch
+        dropped = softmax(model._perturbed(unlabelled, seeds[4]).numpy())
+        semi = (semi + cross_entropy(dropped, classes, sure)) / 2
     values = step(make(FixMatch, norm, **settings), pair)
     assert values["kept"] == pytest.approx(sure.mean())
-    if not features:
-        assert values["semi_loss"] == pytest.approx(-(np.log(own) * counts).mean(), rel=1e-4)
+    assert values["semi_loss"] == pytest.approx(semi, rel=1e-4)
     assert values["loss"] == pytest.approx(values["ce_loss"] + values["semi_loss"], rel=1e-5)
 
 
@@ -285,7 +292,9 @@ def test_a_fixed_threshold_on_the_teachers_probability(held_out, pair, monkeypat
     )
     shares = [trusted[classes == k].mean() if (classes == k).any() else 0 for k in range(CLASSES)]
     np.testing.assert_allclose(trust.shares, shares)
-    np.testing.assert_allclose(trust.class_weights, quotas(np.array(shares)))
+    np.testing.assert_allclose(
+        trust.class_weights, quotas(np.array(shares), np.full(CLASSES, True))
+    )
     known = [k for k in range(CLASSES) if (trusted & (classes == k)).any()]
     precisions = [right[trusted & (classes == k)].mean() for k in known]
     np.testing.assert_allclose(trust.precisions[known], precisions)
@@ -342,9 +351,8 @@ def test_a_method_trains_and_a_killed_run_resumes_to_the_same(
     "name", [n for n in METHODS if METHODS[n].build is not METHODS["paper"].build]
 )
 def test_every_model_is_saved_and_loaded(name, settings, tmp_path):
-    config = Config(**settings, classes=("a", "b", "c"), channels=1).replace(
-        **METHODS[name].settings
-    )
+    decided = {**METHODS[name].settings, "discriminator_filters": (4, 8)}
+    config = Config(**settings, classes=("a", "b", "c"), channels=1).replace(**decided)
     model = METHODS[name].build(config)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -454,13 +462,19 @@ def test_variants_of_strong_are_compared_with_it_alone(tmp_path):
     assert "supervised" not in variants
 
 
-def test_a_difference_rests_on_the_seeds_that_both_have(tmp_path):
-    for seed, change in ((0, 0.0), (1, 0.3)):
-        values = np.array([0.1, 0.2, 0.3, 0.4, 0.5]) + change
-        write_result(tmp_path, f"x_5_supervised_batch_seed{seed}", values, 0.5, 0.5)
-    values = np.array([0.1, 0.25, 0.3, 0.4, 0.5])
-    write_result(tmp_path, "x_5_strong_seed0", values, 0.5, 0.5)
-    runs = {r.seed: r for r in table.read_runs(tmp_path) if r.method == "supervised_batch"}
-    ours = {0: next(r for r in table.read_runs(tmp_path) if r.method == "strong")}
-    assert table._over_patients(ours, runs).startswith("+1.0 (")
-    assert table._over_patients({0: replace(ours[0], seed=0)}, {}) == "-"
+@pytest.mark.parametrize("lacking", ["strong", "supervised_batch", "strong_without_d"])
+def test_a_difference_takes_all_seeds_of_both(lacking, tmp_path):
+    """Seeds differ in difficulty; a baseline that lacks one is none."""
+    base = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    gains = {"supervised_batch": 0.0, "strong": 0.1, "strong_without_d": 0.05}
+    for method, gain in gains.items():
+        for seed in (0, 1):
+            if (method, seed) != (lacking, 1):
+                write_result(tmp_path, f"x_5_{method}_seed{seed}", base + gain, 0.5 + gain, 0.5)
+    group = table.groups(tmp_path)["x", 5]
+    told = ("-", "-") if lacking != "strong_without_d" else ("+10.0", "+10.0 (+10.0 to +10.0)")
+    assert group.gain("strong") == told
+    lines = table.section(tmp_path).splitlines()
+    rows = [line for line in lines if line.startswith("| strong_without_d |") and " of 2" in line]
+    assert len(rows) == 1 and (" -5.0 |" in rows[0]) == (lacking == "supervised_batch")
+    assert (group.baseline() is None) == (lacking == "supervised_batch")

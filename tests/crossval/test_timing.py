@@ -1,8 +1,10 @@
 """The time that a sweep is said to take."""
 
+import pytest
+
 from tfadvseg.building import build_model
 from tfadvseg.config import Config
-from tfadvseg.crossval.timing import _with_discriminator
+from tfadvseg.crossval.timing import _seconds_a_step, _with_discriminator
 
 
 def test_recipe_strong_is_timed_with_a_discriminator_though_its_masks_are_not_read():
@@ -10,6 +12,12 @@ def test_recipe_strong_is_timed_with_a_discriminator_though_its_masks_are_not_re
     config = _with_discriminator(Config(recipe="strong", image_size=64, **settings))
     assert config.discriminator_filters == (8, 16, 32, 64, 128)  # as the largest class would have
     assert build_model(config).discriminator.reduction == 32
+
+
+@pytest.mark.parametrize("recipe", ["paper", "strong"])
+def test_a_step_with_unlabelled_images_is_timed(recipe, tiny):
+    config = Config(**tiny, recipe=recipe, classes=("background", "a"), channels=1)
+    assert _seconds_a_step(build_model(config), config, "semi-supervised") > 0
 
 
 def test_a_discriminator_that_is_given_is_timed_as_it_is():

@@ -231,6 +231,15 @@ def test_early_stopping_stops(shared_phantom, tiny, tmp_path):
     assert [row["step"] for row in history_of(tmp_path / "run")] == ["2", "4", "6"]
 
 
+@pytest.mark.slow
+def test_early_stopping_waits_for_the_unlabelled_images(shared_phantom, tiny, tmp_path):
+    """Nothing moves, from the first round on; patience begins with the stage."""
+    still = {"learning_rate": 1e-12, "norm": "instance", "warmup": 0.5, "labelled_patients": 1}
+    settings = {**tiny, **still, "steps": 20, "early_stopping": 2}
+    fit(Config(**settings, data=str(shared_phantom), recipe="paper"), tmp_path / "run")
+    assert [row["step"] for row in history_of(tmp_path / "run")][-3:] == ["10", "12", "14"]
+
+
 def test_best_is_the_best_validated_model(finished):
     rows = history_of(finished[0])
     best = max(float(row["val_dice"]) for row in rows)

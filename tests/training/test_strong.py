@@ -18,6 +18,7 @@ from tfadvseg.models import TeacherSegmenter
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder
 from tfadvseg.training import fit, session
+from tfadvseg.training.pseudo_labels import Examiner
 
 
 @pytest.fixture
@@ -75,6 +76,29 @@ def test_what_a_recipe_decides_is_written_down(config):
     paper, _ = prepare(config.replace(recipe="paper"))
     assert (paper.t_semi, paper.lambda_semi, paper.warmup) == (0.2, 0.1, config.warmup or 0.3)
     assert prepare(config.replace(lambda_semi=0.7))[0].lambda_semi == 0.7
+
+
+def test_thresholds_are_found_on_patients_that_s_does_not_train_on(config, tmp_path):
+    asked = []
+
+    class Spy(Examiner):
+        def __init__(self, model, pool, ignore_label):
+            asked.append(set(pool.patients))
+            super().__init__(model, pool, ignore_label)
+
+    fit(config.replace(steps=4), tmp_path / "run", examiner=Spy)
+    split = json.loads((tmp_path / "run" / "split.json").read_text())["patients"]
+    assert asked == [set(split["val"])] and not asked[0] & set(split["labelled"])
+
+
+def test_a_class_that_no_validation_patient_shows_is_told(config, tmp_path):
+    folder = shutil.copytree(str(config.data), tmp_path / "phantom")
+    config = config.replace(data=str(folder))
+    for case in prepare(config)[1].val:
+        mask = cv2.imread(str(case.mask), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(case.mask), np.where(mask == 1, 2, mask))
+    with pytest.warns(DataWarning, match="aorta: in no mask of the validation patients"):
+        prepare(config)
 
 
 def test_no_validation_patient_is_refused(config):
@@ -166,7 +190,9 @@ def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, 
 
     monkeypatch.setattr(session.Session, "_give_up", spy)
     console = Console(record=True, width=200)
-    fit(config.replace(warmup=0.3, steps=12), tmp_path / "run", console=console)
+    # Patience ends with the third validation of the stage, but what follows it has its own.
+    settings = {"warmup": 0.3, "steps": 12, "early_stopping": 3}
+    fit(config.replace(**settings), tmp_path / "run", console=console)
     rows = rows_of(tmp_path / "run")
     stages = [row["stage"] for row in rows]
     assert stages == [*["adversarial"] * 2, *["semi-supervised"] * 3, "adversarial"]

@@ -70,6 +70,8 @@ class Session:
             "told": [],
             "given_up": False,
         }
+        stages = {part.stage: part.start for part in reversed(list(rounds(config)))}
+        self.last_stage = max(stages.values())  # the step at which it begins
         self.model: Any = self._load_or_build(build)
         self._examiner = examiner
 
@@ -84,6 +86,8 @@ class Session:
         self._prepare()
         with self.steps.progress:
             for planned in todo:
+                if planned.start == self.last_stage:
+                    self.state["stale"] = 0
                 if planned.stage == SEMI and "outliers" not in self.state:
                     self._compare()
                 given_up = self.state["given_up"]
@@ -232,7 +236,7 @@ class Session:
         """Goes back to the best model so far, and on without unlabelled images."""
         best = keras.models.load_model(self.folder.path / "best.keras", compile=False)
         self.model.set_weights(best.get_weights())
-        self.state["given_up"] = True
+        self.state |= {"given_up": True, "stale": 0}
 
     def _keep(self, row: dict[str, Any], *, best: bool) -> None:
         """Writes the checkpoint and what is read beside it."""
@@ -249,5 +253,7 @@ class Session:
             raise folder.cannot_write(row["step"], error) from error
 
     def _is_stale(self) -> bool:
+        """Whether validation has not risen for long; as long as a stage is to come, it may."""
         patience = self.config.early_stopping
-        return patience is not None and self.state["stale"] >= patience
+        is_last = self.state["step"] > self.last_stage
+        return patience is not None and is_last and self.state["stale"] >= patience
