@@ -62,7 +62,6 @@ def main() -> None:
 def make(recipe: str, norm: str, size: int) -> Callable[[], object]:
     """A training step that has run before, on images of noise."""
     names = ("background", "aorta", "pulmonary artery")
-    strides = (2, 2, 2, 1) if recipe == "strong" else 2  # what it finds for a class of 24 pixels
     config = Config(
         recipe=recipe,
         norm=norm,
@@ -71,7 +70,6 @@ def make(recipe: str, norm: str, size: int) -> Callable[[], object]:
         base_filters=16,
         warmup=0,
         discriminator_filters=(32, 64, 128),
-        discriminator_strides=strides,
     )
     model = build_model(config)
     images = tf.random.stateless_uniform((SLICES, size, size, 1), (0, 0))

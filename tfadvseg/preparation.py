@@ -134,8 +134,8 @@ def _discriminator(facts: Sequence[CaseFacts], config: Config) -> dict[str, Any]
         return {}
     from tfadvseg.models.discriminator import layers_for
 
-    filters, strides = layers_for(smallest_extent(facts, config), config.base_filters)
-    return {"discriminator_filters": filters, "discriminator_strides": strides}
+    extent = smallest_extent(facts, config)
+    return {"discriminator_filters": layers_for(extent, config.base_filters)}
 
 
 def _check(split: Split, config: Config, progress: Progress) -> list[CaseFacts]:

@@ -50,8 +50,8 @@ def _check_discriminator(config: Config) -> None:
     if filters is None and config.recipe == "strong":
         if strides != 2:
             raise InputError(
-                f"discriminator_strides: recipe strong chooses filters and strides together, "
-                f"received {strides} alone; give discriminator_filters too, or drop it"
+                f"discriminator_strides: recipe strong chooses layers of stride 2, received "
+                f"{strides} without discriminator_filters; give these too, or drop it"
             )
         return
     layers = len(filters or _PAPER["discriminator_filters"]) + 1

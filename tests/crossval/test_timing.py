@@ -11,7 +11,7 @@ def test_recipe_strong_is_timed_with_a_discriminator_though_its_masks_are_not_re
     settings = {"classes": ("background", "a"), "channels": 1, "base_filters": 4, "steps": 1}
     config = _with_discriminator(Config(recipe="strong", image_size=64, **settings))
     assert config.discriminator_filters == (8, 16, 32, 64, 128)  # as the largest class would have
-    assert build_model(config).discriminator.reduction == 32
+    assert build_model(config).discriminator.reduction == 64
 
 
 @pytest.mark.parametrize("recipe", ["paper", "strong"])

@@ -75,8 +75,8 @@ def _with_discriminator(config: Config) -> Config:
     """Recipe strong's D depends on the masks of each run, which are not read here: the deepest."""
     if config.recipe != "strong" or config.discriminator_filters is not None:
         return config
-    filters, strides = layers_for(min(config.size()), config.base_filters)
-    return config.replace(discriminator_filters=filters, discriminator_strides=strides)
+    filters = layers_for(min(config.size()), config.base_filters)
+    return config.replace(discriminator_filters=filters)
 
 
 def _seconds_a_step(model: AdversarialSegmenter, config: Config, stage: str) -> float:

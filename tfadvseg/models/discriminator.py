@@ -11,20 +11,22 @@ import keras
 from tfadvseg.models.layers import ResizeLike
 
 
-def layers_for(extent: float, base_filters: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Filters and strides of a D whose map still tells structures of a size apart.
+def layers_for(extent: float, base_filters: int) -> tuple[int, ...]:
+    """Filters of a D whose map still tells structures of a size apart.
 
-    A structure spans two values of the map or more. There are two to five halvings; a last layer
-    without one lets each value see its neighbours. Where the paper's D has the same number of
-    halvings and S has 32 filters, the layers are the paper's first ones.
+    One value of the map covers no more than a structure, but 16 pixels a side at least and 64, as
+    the paper's, at most: D has four to six layers with stride 2, the last one included. Where S has
+    32 filters, they are the paper's first ones.
 
     Args:
         extent: diameter of the smallest structure, in pixels.
         base_filters: of S.
+
+    Returns:
+        The filters of all layers but the last.
     """
-    halvings = min(max(math.floor(math.log2(max(extent, 1.0) / 2)), 2), 5)
-    filters = tuple(min(2 * base_filters * 2**layer, 512) for layer in range(halvings))
-    return filters, (2,) * halvings + (1,)
+    halvings = min(max(math.floor(math.log2(max(extent, 1.0))), 4), 6)
+    return tuple(min(2 * base_filters * 2**layer, 512) for layer in range(halvings - 1))
 
 
 @keras.saving.register_keras_serializable("tfadvseg")
