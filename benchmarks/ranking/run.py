@@ -56,6 +56,8 @@ class Bench:
             done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
         finally:
             self.cores.put(core)
+        if done.returncode == 2:
+            raise InputError(done.stderr.strip().removeprefix("Error: "))
         if done.returncode:
             sys.exit(f"{' '.join(call)}\n{done.stderr}")
 

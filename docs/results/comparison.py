@@ -43,7 +43,10 @@ ABLATIONS = (
     *("strong_without_intensities", "strong_without_quotas", "strong_without_waiting"),
     *("strong_fixed_threshold", "strong_own_teacher", "strong_harder_intensities"),
 )
-OTHERS = ("adversarial", "paper", "mean_teacher", "fixmatch", "unimatch")
+OTHERS = (
+    *("adversarial", "paper", "mean_teacher", "fixmatch", "unimatch"),
+    *("fixmatch_own_intensities", "unimatch_own_intensities"),
+)
 WHOLE = (*BASELINES, "strong")
 WANTED = {
     ("acdc", 5): (*WHOLE, *OTHERS, *ABLATIONS),
@@ -172,8 +175,6 @@ def tried() -> str:
         unchanged = folder.with_name(f"{budget}_{BEFORE}_{seed}")
         if change == FINER:
             unchanged = KEPT / f"{budget}_strong_{seed}"
-            if not unchanged.is_dir():
-                continue
         changed, before = (val_dice(run) for run in (folder, unchanged))
         step = max(changed)
         scores = (f"{scored[step]:.3f}" for scored in (changed, before))

@@ -37,7 +37,7 @@ crossval acdc acdc_small.yaml --data "$data/acdc" --set averaging=0 \
 if is_wanted phantom; then draw runs/results/phantom 20; fi
 crossval phantom phantom.yaml --data runs/results/phantom \
   --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \
-  --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0
+  --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0 --set norm=instance
 crossval chd_cta chd_cta.yaml --data "$data/chd_cta" --unlabelled "$data/cta_unlabelled" \
   --folds 7 --label-fractions 1 --set image_size=128 --set val_patients=1 \
   --set test_patients=null --set steps=1500 --set averaging=0

@@ -42,7 +42,7 @@ Drawn chest CT angiography, which anybody can make again: three folds of 20 pati
     tfadvseg data phantom phantom --patients 20 --size 64
     tfadvseg crossval examples/phantom.yaml --data phantom --out runs/phantom \\
         --folds 3 --label-fractions 1,1/2,1/4,1/8 --set image_size=64 --set steps=600 \\
-        --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0
+        --set batch_size=4 --set unlabelled_batch_size=4 --set averaging=0 --set norm=instance
 """,
     "chd_cta": """## CT angiography: leave one patient out
 

@@ -89,12 +89,6 @@ def test_beyond_the_images_that_are_chosen_one_by_one(monkeypatch):
     assert order[-1] == 1 and fewer[1] == pytest.approx(novelty[1]) and fewer[1] < 0.01
 
 
-def test_distances_by_products_are_those_by_differences():
-    rows = np.random.default_rng(3).normal(size=(20, 7))
-    expected = np.sqrt(((rows - rows[4]) ** 2).sum(axis=1))
-    np.testing.assert_allclose(selection.Distances(rows).to(rows[4]), expected, atol=1e-7)
-
-
 def test_equal_images_come_in_their_order():
     order, novelty = choose(np.ones(3), np.ones((3, 2)), list("abc"), np.zeros((0, 2)), [])
     assert order.tolist() == [0, 1, 2] and novelty.tolist() == [1, 0, 0]

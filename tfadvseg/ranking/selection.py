@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from tfadvseg.ranking.measures import Measures
 
@@ -90,9 +91,8 @@ def choose(
     every = standardised(np.concatenate([features, labelled_features]))
     features, labelled_features = np.split(every, [len(benefit)])
     novelty = np.ones(len(benefit))
-    distances = Distances(features)
     for one in labelled_features:
-        novelty = np.minimum(novelty, distances.to(one))
+        novelty = np.minimum(novelty, _distances(features, one))
     owner = np.unique(patients, return_inverse=True)[1]
     count = Counter(labelled_patients)
     taken = np.array([count[patient] for patient in patients])
@@ -106,19 +106,11 @@ def choose(
         order.append(best)
         left[best] = False
         taken[owner == owner[best]] += 1
-        closer = np.minimum(novelty, distances.to(features[best]))
+        closer = np.minimum(novelty, _distances(features, features[best]))
         novelty = np.where(left, closer, novelty)
     rest = np.argsort(-scores(), kind="stable")[: np.count_nonzero(left)]
     return np.concatenate([order, rest]).astype(int), novelty
 
 
-class Distances:
-    """Distances from rows (N, K) to any other one, by products: no (N, K) is written for each."""
-
-    def __init__(self, rows: np.ndarray):
-        self.rows, self.squares = rows, np.einsum("nk,nk->n", rows, rows)
-
-    def to(self, one: np.ndarray) -> np.ndarray:
-        """The distances (N,) to a row (K,)."""
-        squares = self.squares + one @ one - 2 * (self.rows @ one)
-        return np.sqrt(np.maximum(squares, 0))
+def _distances(rows: np.ndarray, one: np.ndarray) -> np.ndarray:
+    return cdist(rows, one[np.newaxis])[:, 0]

@@ -70,8 +70,9 @@ class Session:
             "told": [],
             "given_up": False,
         }
-        stages = {part.stage: part.start for part in reversed(list(rounds(config)))}
-        self.last_stage = max(stages.values())  # the step at which it begins
+        parts = list(rounds(config))
+        # The step at which the last stage begins.
+        self.last_stage = min(part.start for part in parts if part.stage == parts[-1].stage)
         self.model: Any = self._load_or_build(build)
         self._examiner = examiner
 
