@@ -74,7 +74,8 @@ def make(recipe: str, norm: str, size: int) -> Callable[[], object]:
     model = build_model(config)
     images = tf.random.stateless_uniform((SLICES, size, size, 1), (0, 0))
     masks = tf.cast(images[..., 0] * 3, tf.int32)
-    unlabelled = images if recipe in USE_UNLABELLED else None
+    unlabelled = (images, images) if model.takes_pairs else images
+    unlabelled = unlabelled if recipe in USE_UNLABELLED else None
     step = tf.function(lambda: model.train_step(((images, masks), unlabelled)))
     for _ in range(2):
         step()

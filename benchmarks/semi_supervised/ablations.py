@@ -22,18 +22,32 @@ NOISE = 0.2  # most that a label map's one is lowered by
 class WithoutBoxes(TeacherSegmenter):
     """The student's view has no pieces of other images."""
 
-    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, box = super()._view(images, seed)
-        return images, tf.zeros_like(box)
+    def _view(
+        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        changed, box = super()._view(images, changed, seed)
+        return changed, tf.zeros_like(box)
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class WithoutIntensities(TeacherSegmenter):
+    """The student's view has the image's own intensities."""
+
+    def _view(
+        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return images, super()._view(images, changed, seed)[1]
 
 
 @keras.saving.register_keras_serializable("semi_supervised")
 class HarderIntensities(TeacherSegmenter):
     """The student's view has the intensities that FixMatch's harder view has."""
 
-    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, box = super()._view(images, seed)
-        return harder(images, tf.random.experimental.stateless_fold_in(seed, 1)), box
+    def _view(
+        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        changed = harder(images, tf.random.experimental.stateless_fold_in(seed, 1))
+        return super()._view(images, changed, seed)
 
 
 @keras.saving.register_keras_serializable("semi_supervised")

@@ -34,37 +34,41 @@ class FixMatch(AdversarialSegmenter):
         discriminator: None.
         features: also learn from the weak image with half the channels of S's encoder dropped,
             which then has half the weight: UniMatch's second stream.
+        own_intensities: the harder views have the intensities that labelled images get in training,
+            as those of recipe `strong` have, in place of FixMatch's.
         seed: of the harder views.
         **settings: of `AdversarialSegmenter`.
     """
 
-    weak_unlabelled = True
+    takes_pairs = True
 
     def __init__(
         self,
         segmenter: keras.Model,
         discriminator: None = None,
         features: bool = False,
+        own_intensities: bool = False,
         seed: int = 0,
         **settings: Any,
     ):
         super().__init__(segmenter, discriminator, **settings)
         self.features = features
+        self.own_intensities = own_intensities
         self.seed = seed
         self.halves: Any = _encoder_and_decoder(segmenter) if features else None
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        (images, masks), unlabelled = data
+        (images, masks), pair = data
         labels = losses.one_hot(masks, self.output_shape[-1], self.ignore_label)
         valid = losses.valid_pixels(masks, self.ignore_label)
         with tf.GradientTape() as tape:
-            if unlabelled is None:
+            if pair is None:
                 logits, _ = self._segment(images, None)
                 values = {}
             else:
-                seeds = self._seeds()
+                (unlabelled, changed), seeds = pair, self._seeds()
                 weak = self.pseudo_labels(unlabelled)
-                strong = self.harder_views(weak, seeds)
+                strong = self.harder_views(weak, changed, seeds)
                 logits, said = self._segment(images, strong.images)
                 values = {
                     "semi_loss": confident_cross_entropy(strong, said),
@@ -88,13 +92,14 @@ class FixMatch(AdversarialSegmenter):
         sure = tf.reduce_max(probabilities, axis=-1) > self.t_semi
         return Lesson(images, tf.argmax(probabilities, axis=-1), tf.cast(sure, tf.float32))
 
-    def harder_views(self, weak: Lesson, seeds: tf.Tensor) -> Lesson:
+    def harder_views(self, weak: Lesson, changed: tf.Tensor, seeds: tf.Tensor) -> Lesson:
         """Two harder views of every image, (2M, H, W, K), pseudo-labels moved with the boxes."""
         count, height, width = tf.unstack(tf.shape(weak.classes))
         drawn = []
         for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
             box = views.boxes(count, height, width, box_seed)
-            parts = (harder(weak.images, seed), weak.classes, weak.weights)
+            seen = changed if self.own_intensities else harder(weak.images, seed)
+            parts = (seen, weak.classes, weak.weights)
             drawn.append([views.pasted(part, box) for part in parts])
         return Lesson(*(tf.concat(pair, axis=0) for pair in zip(*drawn, strict=True)))
 
@@ -111,7 +116,8 @@ class FixMatch(AdversarialSegmenter):
         return tf.random.split(tf.stack([tf.constant(self.seed, tf.int64), step]), 5)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "features": self.features, "seed": self.seed}
+        own = {name: getattr(self, name) for name in ("features", "own_intensities", "seed")}
+        return {**super().get_config(), **own}
 
 
 def confident_cross_entropy(lesson: Lesson, logits: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,7 @@ from benchmarks.semi_supervised.ablations import (
     OwnTeacher,
     SegmenterAlone,
     WithoutBoxes,
+    WithoutIntensities,
     WithoutQuotas,
     WithoutWaiting,
 )
@@ -80,11 +81,14 @@ METHODS = {
     "strong": Method(STRONG),
     "mean_teacher": Method({**BASELINE, "lambda_semi": 0.1}, mean_teacher),
     "fixmatch": _fixmatch(),
+    "fixmatch_own_intensities": _fixmatch(own_intensities=True),
     "unimatch": _fixmatch(features=True),
+    "unimatch_own_intensities": _fixmatch(features=True, own_intensities=True),
     # Recipe strong without a part of it
     "strong_without_d": Method({**STRONG, "lambda_adv": 0.0}, examiner=SegmenterAlone),
     "strong_without_d_in_trust": Method(STRONG, examiner=SegmenterAlone),
     "strong_without_boxes": _with(WithoutBoxes),
+    "strong_without_intensities": _with(WithoutIntensities),
     "strong_without_quotas": _with(WithoutQuotas),
     "strong_without_waiting": _with(WithoutWaiting),
     "strong_fixed_threshold": Method(STRONG, examiner=FixedThreshold),

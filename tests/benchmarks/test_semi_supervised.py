@@ -24,6 +24,7 @@ from benchmarks.semi_supervised.ablations import (  # noqa: E402
     OwnTeacher,
     SegmenterAlone,
     WithoutBoxes,
+    WithoutIntensities,
     WithoutQuotas,
     WithoutWaiting,
 )
@@ -58,6 +59,12 @@ def batch():
     masks[rng.random(masks.shape) < 0.2] = IGNORED
     images, unlabelled = (tf.constant(x, tf.float32) for x in (images, unlabelled))
     return (images, tf.constant(masks, tf.int32)), unlabelled
+
+
+@pytest.fixture
+def pair(batch):
+    """The same, with the unlabelled images as they are and with other intensities."""
+    return batch[0], (batch[1], batch[1] ** 2)
 
 
 def step(model, data):
@@ -130,9 +137,10 @@ def cross_entropy(said, classes, counts):
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
-@pytest.mark.parametrize("features", [False, True])
-def test_fixmatch_step_against_numpy(features, norm, batch):
-    settings = {"t_semi": 0.4, "seed": 5, "lambda_semi": 1.0, "features": features}
+@pytest.mark.parametrize(("features", "own"), [(False, False), (False, True), (True, False)])
+def test_fixmatch_step_against_numpy(features, own, norm, batch, pair):
+    settings = {"t_semi": 0.4, "seed": 5, "lambda_semi": 1.0}
+    settings |= {"features": features, "own_intensities": own}
     model, unlabelled = make(FixMatch, norm, **settings), batch[1]
     probabilities = softmax(model.segmenter(unlabelled, training=True).numpy())
     classes, sure = probabilities.argmax(-1), probabilities.max(-1) > 0.4
@@ -140,7 +148,7 @@ def test_fixmatch_step_against_numpy(features, norm, batch):
     seeds, drawn = tf.random.split(tf.constant([5, 0], tf.int64), 5), []
     for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
         box = views.boxes(3, 16, 16, box_seed).numpy() > 0
-        image = harder(unlabelled, seed).numpy()
+        image = (pair[1][1] if own else harder(unlabelled, seed)).numpy()
         drawn.append(
             [
                 np.where(box.reshape(box.shape + (1,) * (x.ndim - 3)), np.roll(x, 1, 0), x)
@@ -153,7 +161,7 @@ def test_fixmatch_step_against_numpy(features, norm, batch):
     if features:  # the second stream, after UniMatch
         dropped = softmax(model._perturbed(unlabelled, seeds[4]).numpy())
         semi = (semi + cross_entropy(dropped, classes, sure)) / 2
-    values = step(make(FixMatch, norm, **settings), batch)
+    values = step(make(FixMatch, norm, **settings), pair)
     assert values["kept"] == pytest.approx(sure.mean())
     assert values["semi_loss"] == pytest.approx(semi, rel=1e-4)
     assert values["loss"] == pytest.approx(values["ce_loss"] + values["semi_loss"], rel=1e-5)
@@ -170,10 +178,10 @@ def test_perturbed_features_without_dropping_are_the_network_itself(batch, monke
 
 
 @pytest.mark.parametrize("trainer", [MeanTeacher, FixMatch])
-def test_unlabelled_images_leave_the_moving_averages(trainer, batch):
+def test_unlabelled_images_leave_the_moving_averages(trainer, batch, pair):
     settings = {"features": True, "t_semi": 0.0} if trainer is FixMatch else {}
     found = []
-    for data in (batch, (batch[0], None)):
+    for data in (pair if trainer is FixMatch else batch, (batch[0], None)):
         model = make(trainer, "batch", rate=0.0, **settings)
         start = weights(model.segmenter)
         values = step(model, data)
@@ -184,11 +192,11 @@ def test_unlabelled_images_leave_the_moving_averages(trainer, batch):
 
 
 @pytest.mark.parametrize("trainer", [MeanTeacher, FixMatch])
-def test_unlabelled_images_move_s(trainer, batch):
+def test_unlabelled_images_move_s(trainer, batch, pair):
     settings = {"features": True, "t_semi": 0.0} if trainer is FixMatch else {}
     models = [make(trainer, lambda_semi=weight, **settings) for weight in (0.0, 1.0)]
     for model in models:
-        step(model, batch)
+        step(model, pair if trainer is FixMatch else batch)
     assert not same(*(weights(model.segmenter) for model in models))
 
 
@@ -201,18 +209,19 @@ def strong(trainer=TeacherSegmenter, **settings):
     return model
 
 
-def test_views_with_a_part_less_or_another(batch):
-    unlabelled = batch[1]
+def test_views_with_a_part_less_or_another(pair):
+    unlabelled, changed = pair[1]
     seed = tf.constant([5, 0], tf.int64)
     box, other = views.boxes(3, 16, 16, seed), tf.random.experimental.stateless_fold_in(seed, 1)
     harder_still = harder(unlabelled, other)
     assert not np.allclose(harder_still, unlabelled, atol=0.01)
     seen = {
-        TeacherSegmenter: views.pasted(unlabelled, box),
-        WithoutBoxes: unlabelled,
+        TeacherSegmenter: views.pasted(changed, box),
+        WithoutBoxes: changed,
+        WithoutIntensities: views.pasted(unlabelled, box),
         HarderIntensities: views.pasted(harder_still, box),
     }
-    lessons = {trainer: strong(trainer, seed=5)._teach(unlabelled)[0] for trainer in seen}
+    lessons = {trainer: strong(trainer, seed=5)._teach(pair[1])[0] for trainer in seen}
     for trainer, images in seen.items():
         np.testing.assert_allclose(lessons[trainer].images, images)
     classes = {trainer: lesson.classes.numpy() for trainer, lesson in lessons.items()}
@@ -226,14 +235,14 @@ def test_without_quotas_all_classes_count_alike():
 
 
 @pytest.mark.parametrize(("trainer", "learns"), [(TeacherSegmenter, 0), (WithoutWaiting, 1)])
-def test_d_that_does_not_wait(trainer, learns, batch, monkeypatch):
+def test_d_that_does_not_wait(trainer, learns, pair, monkeypatch):
     monkeypatch.setattr(teacher, "ENOUGH", 100.0)
-    assert float(strong(trainer).train_step(batch)["d_learns"]) == learns
+    assert float(strong(trainer).train_step(pair)["d_learns"]) == learns
 
 
-def test_noise_lowers_the_ones_of_label_maps(batch):
+def test_noise_lowers_the_ones_of_label_maps(pair):
     """D that weighs the first class alone tells what it saw of it, mean noise 0.1 everywhere."""
-    (images, masks), unlabelled = batch
+    (images, masks), unlabelled = pair
     ones = (images, tf.zeros_like(masks)), unlabelled
     seen = {}
     for trainer in (TeacherSegmenter, NoisyMaps):
@@ -271,7 +280,7 @@ def test_trust_without_d(held_out):
     assert np.all(trust.coefficients[:, 2] == 0) and np.any(trust.coefficients[:, 1] != 1)
 
 
-def test_a_fixed_threshold_on_the_teachers_probability(held_out, batch, monkeypatch):
+def test_a_fixed_threshold_on_the_teachers_probability(held_out, pair, monkeypatch):
     monkeypatch.setattr("benchmarks.semi_supervised.ablations.FIXED", 0.4)
     model = strong(WithoutBoxes)
     trust = FixedThreshold(model, held_out, IGNORED).renew()
@@ -289,8 +298,8 @@ def test_a_fixed_threshold_on_the_teachers_probability(held_out, batch, monkeypa
     known = [k for k in range(CLASSES) if (trusted & (classes == k)).any()]
     precisions = [right[trusted & (classes == k)].mean() for k in known]
     np.testing.assert_allclose(trust.precisions[known], precisions)
-    own = softmax(model.averaged(batch[1], training=False).numpy()).max(-1)
-    kept = (model._teach(batch[1])[0].weights.numpy() > 0).mean()
+    own = softmax(model.averaged(pair[1][0], training=False).numpy()).max(-1)
+    kept = (model._teach(pair[1])[0].weights.numpy() > 0).mean()
     assert 0 < kept == pytest.approx((own >= 0.4).mean(), abs=0.01)
     assert FIXED == 0.95
 

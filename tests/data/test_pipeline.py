@@ -127,15 +127,16 @@ def test_a_stream_that_starts_later_goes_on_exactly(pools, seed, augmentations, 
             np.testing.assert_array_equal(x, y)
 
 
-def test_weak_unlabelled_images_are_moved_and_keep_their_intensities(pools, seed):
+def test_pairs_are_the_images_without_and_with_other_intensities(pools, seed):
     settings = {"augmentations": ("affine", "gamma"), "seed": seed}
-    weak = take(stream(*pools, weak_unlabelled=True, **settings), 3)
-    strong = take(stream(*pools, **settings), 3)
+    pairs = take(stream(*pools, pairs=True, **settings), 3)
+    changed = take(stream(*pools, **settings), 3)
     moved = take(stream(*pools, **{**settings, "augmentations": ("affine",)}), 3)
-    for first, changed, plain in zip(weak, strong, moved, strict=True):
-        np.testing.assert_array_equal(first[0][0], changed[0][0])
-        np.testing.assert_array_equal(first[1], plain[1])
-        assert not np.array_equal(first[1], changed[1])
+    for pair, one, plain in zip(pairs, changed, moved, strict=True):
+        np.testing.assert_array_equal(pair[1][0], plain[1])
+        np.testing.assert_array_equal(pair[1][1], one[1])
+        assert not np.array_equal(*pair[1])
+        np.testing.assert_array_equal(pair[0][0], one[0][0])
 
 
 def test_labelled_batches_do_not_depend_on_the_unlabelled_pool(pools, seed):

@@ -25,7 +25,7 @@ def batch():
     masks = rng.integers(0, CLASSES, (2, 16, 16))
     masks[rng.random(masks.shape) < 0.2] = IGNORED
     images, unlabelled = (tf.constant(x, tf.float32) for x in (images, unlabelled))
-    return (images, tf.constant(masks, tf.int32)), unlabelled
+    return (images, tf.constant(masks, tf.int32)), (unlabelled, unlabelled**2)
 
 
 def step(model, data):
@@ -64,26 +64,26 @@ def test_trusted_pseudo_labels_move_s_and_by_their_weight(batch):
 
 
 def test_semi_loss_by_hand(batch):
-    """The teacher sees the image, the student a piece of the next image in it."""
-    model, (labelled, unlabelled) = make(seed=5), batch
+    """The teacher sees the image; the student its other intensities, and a piece of the next."""
+    model, (labelled, (unlabelled, changed)) = make(seed=5), batch
     weights_of_classes = np.array([0.25, 1.0, 0.5], np.float32)
     model.set_trust(*ALWAYS[:2], weights_of_classes)
     classes = tf.argmax(model.averaged(unlabelled, training=False), axis=-1)
     box = views.boxes(3, 16, 16, tf.constant([5, 0], tf.int64))
     assert 0 < float(tf.reduce_mean(box)) < 1
-    seen = views.pasted(unlabelled, box)
+    seen = views.pasted(changed, box)
     logits = model.segmenter(seen, training=True)
     expected = views.pasted(classes, box)
     surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
     counted = tf.gather(weights_of_classes, expected)
-    values = step(model, (labelled, unlabelled))
+    values = step(model, (labelled, (unlabelled, changed)))
     assert values["semi_loss"] == pytest.approx(float(tf.reduce_mean(counted * surprise)), rel=1e-4)
     assert values["kept"] == 1
 
 
 def test_kept_of_each_class_is_over_all_of_its_pixels_since_the_epoch_began(batch):
     """Not a mean over the steps: a step with few pixels of a class tells little of it."""
-    model, (labelled, unlabelled) = make(s_rate=0.0, d_rate=0.0, averaging=0.9), batch
+    model, (labelled, (unlabelled, _)) = make(s_rate=0.0, d_rate=0.0, averaging=0.9), batch
     thresholds = np.array([0.0, 0.4, np.inf])
     model.set_trust(ALWAYS[0], thresholds, ALWAYS[2])
     kept, pixels = np.zeros(CLASSES), np.zeros(CLASSES)
@@ -97,7 +97,7 @@ def test_kept_of_each_class_is_over_all_of_its_pixels_since_the_epoch_began(batc
         for index in range(CLASSES):
             kept[index] += np.sum((classes == index) & (sure >= thresholds[index]))
             pixels[index] += np.sum(classes == index)
-        values = model.train_step((labelled, images))
+        values = model.train_step((labelled, (images, images)))
     assert np.count_nonzero(pixels) > 1
     found = [float(values[f"kept_{index}"]) for index in range(CLASSES)]
     np.testing.assert_allclose(found, kept / np.maximum(pixels, 1), rtol=1e-5)
@@ -106,7 +106,7 @@ def test_kept_of_each_class_is_over_all_of_its_pixels_since_the_epoch_began(batc
 def test_what_is_trusted_follows_s_and_d(batch, monkeypatch):
     monkeypatch.setattr(views, "boxes", lambda count, h, w, seed: tf.zeros((count, h, w)))
     model = make()
-    probabilities = tf.nn.softmax(model.averaged(batch[1], training=False))
+    probabilities = tf.nn.softmax(model.averaged(batch[1][0], training=False))
     judged = tf.squeeze(model.discriminator(probabilities, training=True), -1)
     coefficients = np.array([[0.1, 0.5, 2.0], [-1, 1, 0.3], [0.2, 0, -1]])
     model.set_trust(coefficients, *ALWAYS[1:])
@@ -135,7 +135,7 @@ def test_each_update_moves_its_own_network(batch):
 
 
 def test_d_learns_the_teachers_maps_as_fake(batch):
-    model, ((images, masks), unlabelled) = make(), batch
+    model, ((images, masks), (unlabelled, _)) = make(), batch
     labels = losses.one_hot(masks, CLASSES, IGNORED)
     valid = losses.valid_pixels(masks, IGNORED)
 

@@ -23,27 +23,42 @@ GAMMA = 0.5  # exponents of exp(-GAMMA) to exp(GAMMA)
 NOISE = 0.05  # largest standard deviation, of the intensity range [0, 1]
 
 
-def augment(
+def move(
     images: tf.Tensor, masks: tf.Tensor | None, names: Sequence[str], seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Changes a batch at random.
+    """Moves and bends a batch at random.
 
     Args:
         images: (N, H, W, K) float32 in [0, 1].
         masks: (N, H, W) integer class indices, or None.
-        names: which changes to make: flip (left-right), affine, elastic, gamma, noise.
+        names: which changes to make: flip (left-right), affine, elastic. Others are left to
+            `recolour`.
         seed: (2,) integers.
 
     Returns:
         Images in [0, 1] and masks, of the same shapes. Beyond the border the border repeats, in
         both.
     """
+    if set(GEOMETRIC).isdisjoint(names):
+        return images, masks
+    seeds = tf.unstack(tf.random.split(seed, 4))
+    points = _sampling_points(tf.shape(images), names, seeds[0], seeds[1])
+    return sample_linear(images, points), None if masks is None else sample_nearest(masks, points)
+
+
+def recolour(images: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tf.Tensor:
+    """Changes the intensities of a batch at random; every pixel stays where it is.
+
+    Args:
+        images: (N, H, W, K) float32 in [0, 1].
+        names: which changes to make: gamma, noise. Others are left to `move`.
+        seed: (2,) integers.
+
+    Returns:
+        Images in [0, 1], of the same shape.
+    """
     seeds = tf.unstack(tf.random.split(seed, 4))
     shape = tf.shape(images)
-    if not set(GEOMETRIC).isdisjoint(names):
-        points = _sampling_points(shape, names, seeds[0], seeds[1])
-        images = sample_linear(images, points)
-        masks = None if masks is None else sample_nearest(masks, points)
     if "gamma" in names:
         exponents = _uniform((shape[0], 1, 1, 1), seeds[2], GAMMA)
         images = tf.pow(images, tf.exp(exponents * _met(shape[0], seeds[2], 4)))
@@ -51,12 +66,7 @@ def augment(
         spread = tf.abs(_uniform((shape[0], 1, 1, 1), seeds[3], NOISE))
         noise = tf.random.stateless_normal(shape, tf.random.split(seeds[3], 2)[0]) * spread
         images = tf.clip_by_value(images + noise * _met(shape[0], seeds[3], 4), 0.0, 1.0)
-    return images, masks
-
-
-def geometric(names: Sequence[str]) -> tuple[str, ...]:
-    """Those changes that leave the intensities as they are."""
-    return tuple(name for name in names if name in GEOMETRIC)
+    return images
 
 
 def sample_linear(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:

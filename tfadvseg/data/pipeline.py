@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from tfadvseg.data.augment import augment, geometric
+from tfadvseg.data.augment import move, recolour
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
@@ -107,7 +107,7 @@ def training_stream(
     unlabelled_batch_size: int,
     augmentations: Sequence[str],
     seed: int,
-    weak_unlabelled: bool = False,
+    pairs: bool = False,
     start_step: int = 0,
 ) -> tf.data.Dataset:
     """An endless stream of `((images, masks), unlabelled)`, one element an optimizer step.
@@ -121,18 +121,19 @@ def training_stream(
         unlabelled: images without; None gives None in their place.
         batch_size: labelled images in a batch.
         unlabelled_batch_size: unlabelled images in a batch.
-        augmentations: see `augment`.
+        augmentations: changes to make, see `augment.move` and `augment.recolour`.
         seed: of the order and of the augmentation.
-        weak_unlabelled: whether unlabelled images keep their intensities: moved and bent only.
+        pairs: whether an unlabelled batch is a pair: the images moved and bent only, and the same
+            with their intensities changed too.
         start_step: the step that the first batch is for.
     """
-    streams = [_stream(labelled, batch_size, augmentations, (seed, 0), start_step)]
+    changes = tuple(augmentations)
+    streams = [_stream(labelled, batch_size, changes, (seed, 0), start_step)]
     if unlabelled is None:
         stream = streams[0].map(lambda images, masks: ((images, masks), None))
     else:
-        changes = geometric(augmentations) if weak_unlabelled else augmentations
         size, seeds = unlabelled_batch_size, (seed, 1)
-        streams.append(_stream(unlabelled, size, changes, seeds, start_step))
+        streams.append(_stream(unlabelled, size, changes, seeds, start_step, pairs=pairs))
         stream = tf.data.Dataset.zip(tuple(streams))
     return stream.prefetch(2).with_options(_untuned())
 
@@ -150,6 +151,8 @@ def _stream(
     augmentations: Sequence[str],
     seed: tuple[int, int],
     start_step: int,
+    *,
+    pairs: bool = False,
 ) -> tf.data.Dataset:
     """Batches of one pool: order -> gather from memory -> augment."""
     count, masks = len(pool.images), pool.masks
@@ -169,8 +172,11 @@ def _stream(
     def make(indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | tf.Tensor:
         images, labels = gather(indices)
         step_seed = tf.stack([tf.constant(hash_seed(seed), tf.int64), step])
-        images, labels = augment(images, labels, augmentations, step_seed)
-        return images if labels is None else (images, labels)
+        images, labels = move(images, labels, augmentations, step_seed)
+        changed = recolour(images, augmentations, step_seed)
+        if labels is not None:
+            return changed, labels
+        return (images, changed) if pairs else changed
 
     numbered = tf.data.Dataset.zip((batches, steps))
     return numbered.map(make, num_parallel_calls=2, deterministic=True)

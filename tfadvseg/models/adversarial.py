@@ -47,11 +47,11 @@ class AdversarialSegmenter(keras.Model):
 
     Attributes:
         averaged: S with averaged weights, or None. Predictions are made with `predicting`.
-        weak_unlabelled: whether unlabelled images shall come with their true intensities, moved and
-            bent only.
+        takes_pairs: whether unlabelled images shall come twice: moved and bent only, and with other
+            intensities too.
     """
 
-    weak_unlabelled = False
+    takes_pairs = False
 
     def __init__(
         self,

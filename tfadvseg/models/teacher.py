@@ -38,10 +38,11 @@ class Lesson:
 class TeacherSegmenter(AdversarialSegmenter):
     """Recipe `strong`: S with averaged weights teaches S on unlabelled images.
 
-    The teacher sees an image as it is, the student with pieces of others. A pseudo-label is trusted
-    where the probability that it is right, from S's probability and D's confidence together,
-    reaches the threshold of its class. `set_trust` sets both; before, nothing is trusted. D learns
-    only while its loss is above `ENOUGH`.
+    The teacher sees an image as it is, the student with the intensities that labelled images get in
+    training, and with pieces of others. A pseudo-label is trusted where the probability that it is
+    right, from S's probability and D's confidence together, reaches the threshold of its class.
+    `set_trust` sets both; before, nothing is trusted. D learns only while its loss is above
+    `ENOUGH`.
 
     Args:
         segmenter: S.
@@ -51,7 +52,7 @@ class TeacherSegmenter(AdversarialSegmenter):
         **settings: of `AdversarialSegmenter`.
     """
 
-    weak_unlabelled = True
+    takes_pairs = True
 
     def __init__(
         self,
@@ -96,7 +97,8 @@ class TeacherSegmenter(AdversarialSegmenter):
         """Updates the segmenter, the teacher and the discriminator on one batch.
 
         Args:
-            data: as of `AdversarialSegmenter.train_step`; without unlabelled images, S and D learn
+            data: as of `AdversarialSegmenter.train_step`, but unlabelled images are a pair: as they
+                are, and the same (M, H, W, K) with other intensities. Without them, S and D learn
                 from the labelled ones alone.
 
         Returns:
@@ -132,26 +134,30 @@ class TeacherSegmenter(AdversarialSegmenter):
 
         return tf.cond(d_loss > ENOUGH, learn, lambda: tf.constant(0.0))
 
-    def _teach(self, unlabelled: tf.Tensor | None) -> tuple[Lesson | None, tf.Tensor | None]:
+    def _teach(
+        self, unlabelled: tuple[tf.Tensor, tf.Tensor] | None
+    ) -> tuple[Lesson | None, tf.Tensor | None]:
         """The teacher's pseudo-labels as a lesson, and D's logits for the teacher's class maps."""
         if unlabelled is None:
             return None, None
-        taught = tf.stop_gradient(tf.nn.softmax(self.teacher(unlabelled, training=False)))
+        taught = tf.stop_gradient(tf.nn.softmax(self.teacher(unlabelled[0], training=False)))
         judged = judgement(self.discriminator, taught)
         classes = tf.argmax(taught, axis=-1)
         trusted = self.chance_right(taught, judged) >= tf.gather(self.thresholds, classes)
         weights = tf.cast(trusted, tf.float32) * tf.gather(self.class_weights, classes)
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        images, box = self._view(unlabelled, tf.stack([self.seed, step]))
+        images, box = self._view(*unlabelled, tf.stack([self.seed, step]))
         images, classes, weights = (
             views.pasted(part, box) for part in (images, classes, tf.stop_gradient(weights))
         )
         return Lesson(images, classes, weights), judged
 
-    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _view(
+        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The images of the student's view, and the boxes (N, H, W) that others are pasted into."""
         size = tf.shape(images)
-        return images, views.boxes(size[0], size[1], size[2], seed)
+        return changed, views.boxes(size[0], size[1], size[2], seed)
 
     def chance_right(self, probabilities: tf.Tensor, judged: tf.Tensor) -> tf.Tensor:
         """P(right) of the most probable class, see `calibration`.

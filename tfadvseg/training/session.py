@@ -172,7 +172,7 @@ class Session:
             batch_size=config.batch_size,
             unlabelled_batch_size=config.unlabelled_batch_size,
             augmentations=config.augment,
-            weak_unlabelled=self.model.weak_unlabelled,
+            pairs=self.model.takes_pairs,
             seed=config.seed,
             start_step=part.start,
         )
