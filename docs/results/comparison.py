@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from statistics import fmean
 
 from sweeps_and_runs import sweep
 
@@ -34,8 +35,8 @@ learnt from unlabelled images differs. What each method is, and what is fair abo
 * `phantom60`, drawn chest CT angiography that anybody can make again:
   `examples/phantom.yaml` with images of 64 pixels, 600 steps, batches of 4; 60 patients, 12 test.
 
-The variants of the intensities on `acdc` are a little older than the other runs of recipe `strong`:
-they had thresholds that a single pixel could decide.
+`strong_harder_intensities` on `acdc` is a little older than the other runs of recipe `strong`: it
+had thresholds that a single pixel could decide.
 """
 
 ABLATIONS = (
@@ -78,17 +79,20 @@ normalisation, on two CPU cores: `python benchmarks/train_step.py`.
 TRIED = """## Tried and left out
 
 Changes of recipe `strong` that did not raise the Dice of the validation patients, by which it was
-decided. A point of difference in one run is no evidence; where a run was stopped early, both
-figures are those of its last step. But for the finer map of D, they were changes of earlier states
-of the recipe, and are compared with the same state: the student's view had other intensities and,
-but for the runs of `acdc_10 seed0`, batch norm's averages had momentum 0.99. Histories:
-`docs/results/tried/`; the code is gone.
+decided. A point of difference in one run is no evidence; where runs were stopped early, both
+figures are those of their last step. The first ones were changes of the recipe as it is. The others
+were changes of earlier states, and are compared with the same state: the student's view had other
+intensities and, but for seed 0 with 10 patients, batch norm's averages had momentum 0.99.
+Histories: `docs/results/tried/`; the code is gone.
 """
 
-BEFORE = "before"
-FINER = "finer_d"  # a change of the recipe as it is
+BEFORE = "before"  # the earlier state that a change was made to
+NEW = {  # changes of the recipe as it is
+    "shared_intensities": "the teacher too sees the intensities that labelled images get",
+    "finer_d": "D's map twice as fine or more: two values for the smallest class",
+}
 CHANGES = {
-    FINER: "D's map twice as fine or more: two values for the smallest class",
+    **NEW,
     "features": "every other unlabelled image without half the channels of S's encoder",
     "twice_unlabelled": "16 unlabelled images a step, not 8",
     "labelled_boxes": "boxes of labelled images with their labels, not of unlabelled ones",
@@ -164,22 +168,31 @@ def costs(times: dict[str, dict[str, float]]) -> str:
 
 def tried() -> str:
     """What each change scored on the validation patients, and the recipe before at that step."""
-    rows = []
+    scores: dict[tuple[str, str], list[tuple[str, int, float, float]]] = {}
     for folder in sorted((HERE / "tried").iterdir()):
-        found = re.fullmatch(r"(.+_\d+)_(.+)_(seed\d+)", folder.name)
+        found = re.fullmatch(r"(.+_\d+)_(.+)_seed(\d+)", folder.name)
         if found is None:
             sys.exit(f"{folder}: expected a folder DATA_LABELLED_CHANGE_seedK")
         budget, change, seed = found.groups()
-        if change == BEFORE:
-            continue
-        unchanged = folder.with_name(f"{budget}_{BEFORE}_{seed}")
-        if change == FINER:
-            unchanged = KEPT / f"{budget}_strong_{seed}"
-        changed, before = (val_dice(run) for run in (folder, unchanged))
-        step = max(changed)
-        scores = (f"{scored[step]:.3f}" for scored in (changed, before))
-        rows.append((CHANGES[change], f"{budget} {seed}", step, *scores))
-    return markdown(("change", "labelled patients, seed", "step", "changed", "before"), rows)
+        if change != BEFORE:
+            changed, before = val_dice(folder), val_dice(unchanged(budget, change, seed))
+            step = max(changed)
+            row = (seed, step, changed[step], before[step])
+            scores.setdefault((change, budget), []).append(row)
+    rows = []
+    for change, text in CHANGES.items():
+        for budget in sorted(budget for name, budget in scores if name == change):
+            seeds, steps, changed, before = zip(*scores[change, budget], strict=True)
+            means = (f"{fmean(values):.3f}" for values in (changed, before))
+            rows.append((text, *budget.rsplit("_", 1), ", ".join(seeds), max(steps), *means))
+    return markdown(("change", "data", "labelled", "seeds", "step", "changed", "before"), rows)
+
+
+def unchanged(budget: str, change: str, seed: str) -> Path:
+    """The run that a change is compared with."""
+    if change in NEW:
+        return KEPT / f"{budget}_strong_seed{seed}"
+    return HERE / "tried" / f"{budget}_{BEFORE}_seed{seed}"
 
 
 def val_dice(run: Path) -> dict[int, float]:
