@@ -185,6 +185,29 @@ def test_no_gradient_flows_through_pseudo_label_or_trust_mask(batch):
     assert tape.gradient(value, confidence) is None
 
 
+# === Eq. (S4): Dice over trusted pixels ===
+
+
+def test_trusted_dice_equals_the_numpy_reference(batch, rng):
+    logits, shares = batch[0], np.array([9.0, 0.5, 0.25], np.float32)
+    classes, trusted = rng.integers(0, 3, (2, 4, 5)), rng.random((2, 4, 5)) < 0.6
+    probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    lost = []
+    for k in (1, 2):
+        said, true = probs[..., k][trusted], (classes == k)[trusted]
+        lost.append(shares[k] * (1 - 2 * (said * true).sum() / (said.sum() + true.sum())))
+    value = losses.trusted_dice(classes, logits, trusted.astype(np.float32), shares)
+    assert float(value) == pytest.approx(np.mean(lost), rel=1e-5)
+
+
+def test_trusted_dice_is_0_and_has_no_gradient_where_no_pixel_is_trusted(batch):
+    logits, classes = tf.constant(batch[0]), tf.ones((2, 4, 5), tf.int32)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = losses.trusted_dice(classes, logits, tf.zeros((2, 4, 5)), tf.zeros(3))
+    assert value == 0 and np.all(tape.gradient(value, logits) == 0)
+
+
 # === Nothing to learn from ===
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy.special import expit
 
+from benchmarks.semi_supervised.fixmatch import confident_cross_entropy
 from benchmarks.semi_supervised.intensities import harder
 from tfadvseg.calibration import START, Judged
 from tfadvseg.models import Discriminator, TeacherSegmenter
+from tfadvseg.models.teacher import Lesson
 from tfadvseg.training.pseudo_labels import Examiner, Trust, quotas
 
 FIXED = 0.95  # FixMatch's threshold
@@ -48,6 +51,17 @@ class HarderIntensities(TeacherSegmenter):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         changed = harder(images, tf.random.experimental.stateless_fold_in(seed, 1))
         return super()._view(images, changed, seed)
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class WithoutDice(TeacherSegmenter):
+    """L_semi is cross-entropy alone."""
+
+    def _learn(
+        self, lesson: Lesson, student: tf.Tensor, fake_unlabelled: tf.Tensor
+    ) -> dict[str, Any]:
+        values = super()._learn(lesson, student, fake_unlabelled)
+        return values | {"semi_loss": confident_cross_entropy(lesson, student)}
 
 
 @keras.saving.register_keras_serializable("semi_supervised")

@@ -24,6 +24,7 @@ from benchmarks.semi_supervised.ablations import (  # noqa: E402
     OwnTeacher,
     SegmenterAlone,
     WithoutBoxes,
+    WithoutDice,
     WithoutIntensities,
     WithoutQuotas,
     WithoutWaiting,
@@ -227,6 +228,13 @@ def test_views_with_a_part_less_or_another(pair):
     classes = {trainer: lesson.classes.numpy() for trainer, lesson in lessons.items()}
     assert not np.array_equal(classes.pop(WithoutBoxes), classes[TeacherSegmenter])
     assert all(np.array_equal(one, classes[TeacherSegmenter]) for one in classes.values())
+
+
+def test_without_dice_l_semi_is_cross_entropy(pair, monkeypatch):
+    found = float(strong(WithoutDice).train_step(pair)["semi_loss"])
+    assert float(strong().train_step(pair)["semi_loss"]) > found
+    monkeypatch.setattr(teacher, "DICE", 0.0)
+    assert float(strong().train_step(pair)["semi_loss"]) == pytest.approx(found, rel=1e-5)
 
 
 def test_without_quotas_all_classes_count_alike():

@@ -55,7 +55,8 @@ def test_nothing_is_trusted_before_it_is_found_out(batch):
     assert same(after_a_step(batch), after_a_step((batch[0], None)))
 
 
-def test_trusted_pseudo_labels_move_s_and_by_their_weight(batch):
+def test_trusted_pseudo_labels_move_s_and_by_their_weight(batch, monkeypatch):
+    monkeypatch.setattr(teacher, "DICE", 0.0)
     nothing, half = after_a_step(batch), (*ALWAYS[:2], np.full(CLASSES, 0.5))
     full = after_a_step(batch, ALWAYS, lambda_semi=1.0)
     assert not same(full, nothing)
@@ -76,8 +77,12 @@ def test_semi_loss_by_hand(batch):
     expected = views.pasted(classes, box)
     surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
     counted = tf.gather(weights_of_classes, expected)
+    shown = np.isin(np.arange(CLASSES), expected).astype(np.float32)
+    dice = losses.trusted_dice(expected, logits, tf.ones_like(counted), shown)
+    assert float(dice) > 0
     values = step(model, (labelled, (unlabelled, changed)))
-    assert values["semi_loss"] == pytest.approx(float(tf.reduce_mean(counted * surprise)), rel=1e-4)
+    semi = tf.reduce_mean(counted * surprise) + teacher.DICE * dice
+    assert values["semi_loss"] == pytest.approx(float(semi), rel=1e-4)
     assert values["kept"] == 1
 
 

@@ -17,6 +17,7 @@ from tfadvseg.models.discriminator import Discriminator
 # L_D below which D waits for S: it is right nearly everywhere then, L_adv is flat, and its
 # confidence tells no pixel from another. AdvSemiSeg, which halves it, wants it at 0.2 to 0.5.
 ENOUGH = 0.4
+DICE = 0.1  # weight of the Dice loss beside cross-entropy, in (S3)
 
 
 @dataclass(frozen=True)
@@ -177,25 +178,26 @@ class TeacherSegmenter(AdversarialSegmenter):
     def _learn(
         self, lesson: Lesson, student: tf.Tensor, fake_unlabelled: tf.Tensor
     ) -> dict[str, Any]:
-        """L_semi of the student: a mean over all pixels, so that it grows with what is trusted."""
+        """L_semi of the student, (S3): it grows with what is trusted."""
         surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(lesson.classes, student)
         kept = tf.cast(lesson.weights > 0, tf.float32)
+        shares, pixels = self._kept_of_classes(lesson.classes, kept)
+        dice = losses.trusted_dice(lesson.classes, student, kept, shares)
+        pairs = enumerate(zip(tf.unstack(shares), tf.unstack(pixels), strict=True))
         return {
-            "semi_loss": tf.reduce_mean(lesson.weights * surprise),
+            "semi_loss": tf.reduce_mean(lesson.weights * surprise) + DICE * dice,
             "kept": tf.reduce_mean(kept),
             "d_fake_unlabelled": tf.reduce_mean(tf.sigmoid(fake_unlabelled)),
-            **self._kept_of_classes(lesson.classes, kept),
+            # A class weighs as much as it has pixels.
+            **{f"kept_{index}": pair for index, pair in pairs},
         }
 
-    def _kept_of_classes(
-        self, classes: tf.Tensor, kept: tf.Tensor
-    ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """The kept share of the pixels of each class, weighing as much as it has pixels."""
+    def _kept_of_classes(self, classes: tf.Tensor, kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The kept share of the pixels of each class, (C,), and how many it has, (C,)."""
         taken, everywhere = tf.one_hot(classes, self.output_shape[-1]), (0, 1, 2)
         pixels = tf.reduce_sum(taken, everywhere)
-        shares = tf.math.divide_no_nan(tf.reduce_sum(taken * kept[..., None], everywhere), pixels)
-        pairs = zip(tf.unstack(shares), tf.unstack(pixels), strict=True)
-        return {f"kept_{index}": pair for index, pair in enumerate(pairs)}
+        kept = tf.reduce_sum(taken * kept[..., None], everywhere)
+        return tf.math.divide_no_nan(kept, pixels), pixels
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
