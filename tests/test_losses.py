@@ -196,15 +196,17 @@ def test_trusted_dice_equals_the_numpy_reference(batch, rng):
     for k in (1, 2):
         said, true = probs[..., k][trusted], (classes == k)[trusted]
         lost.append(shares[k] * (1 - 2 * (said * true).sum() / (said.sum() + true.sum())))
-    value = losses.trusted_dice(classes, logits, trusted.astype(np.float32), shares)
+    value = losses.trusted_dice(
+        np.eye(3, dtype=np.float32)[classes], logits, trusted.astype(np.float32), shares
+    )
     assert float(value) == pytest.approx(np.mean(lost), rel=1e-5)
 
 
 def test_trusted_dice_is_0_and_has_no_gradient_where_no_pixel_is_trusted(batch):
-    logits, classes = tf.constant(batch[0]), tf.ones((2, 4, 5), tf.int32)
+    logits, labels = tf.constant(batch[0]), tf.one_hot(tf.ones((2, 4, 5), tf.int32), 3)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        value = losses.trusted_dice(classes, logits, tf.zeros((2, 4, 5)), tf.zeros(3))
+        value = losses.trusted_dice(labels, logits, tf.zeros((2, 4, 5)), tf.zeros(3))
     assert value == 0 and np.all(tape.gradient(value, logits) == 0)
 
 

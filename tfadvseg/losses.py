@@ -70,20 +70,18 @@ def self_training(logits: tf.Tensor, trusted: tf.Tensor) -> tf.Tensor:
 
 
 def trusted_dice(
-    pseudo_labels: tf.Tensor, logits: tf.Tensor, trusted: tf.Tensor, shares: tf.Tensor
+    one_hot_mask: tf.Tensor, logits: tf.Tensor, trusted: tf.Tensor, shares: tf.Tensor
 ) -> tf.Tensor:
     """1 - Dice of each foreground class over trusted pixels, a mean of them, Eq. (S4).
 
     Args:
-        pseudo_labels: (N, H, W) class indices.
+        one_hot_mask: the pseudo-labels.
         logits: of the student.
         trusted: see above.
         shares: (C,) trusted share of the pixels of each class, by which it counts: with nothing
             trusted, the loss is 0.
     """
-    classes = tf.shape(logits)[-1]
-    expected, said = tf.one_hot(pseudo_labels, classes), tf.nn.softmax(logits)
-    expected, said = (x * trusted[..., tf.newaxis] for x in (expected, said))
+    expected, said = (x * trusted[..., tf.newaxis] for x in (one_hot_mask, tf.nn.softmax(logits)))
     shared, both = (tf.reduce_sum(x, axis=(0, 1, 2)) for x in (expected * said, expected + said))
     dice = tf.math.divide_no_nan(2 * shared, both)
     return tf.reduce_mean((shares * (1 - dice))[1:])

@@ -35,8 +35,8 @@ learnt from unlabelled images differs. What each method is, and what is fair abo
 * `phantom60`, drawn chest CT angiography that anybody can make again:
   `examples/phantom.yaml` with images of 64 pixels, 600 steps, batches of 4; 60 patients, 12 test.
 
-The variants of the intensities are older than the other runs of recipe `strong`: L_semi was
-cross-entropy alone.
+The variants of the intensities on `acdc` are older than the other runs of recipe `strong`: L_semi
+was cross-entropy alone.
 """
 
 ABLATIONS = (

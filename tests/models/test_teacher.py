@@ -78,7 +78,7 @@ def test_semi_loss_by_hand(batch):
     surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
     counted = tf.gather(weights_of_classes, expected)
     shown = np.isin(np.arange(CLASSES), expected).astype(np.float32)
-    dice = losses.trusted_dice(expected, logits, tf.ones_like(counted), shown)
+    dice = losses.trusted_dice(tf.one_hot(expected, CLASSES), logits, tf.ones_like(counted), shown)
     assert float(dice) > 0
     values = step(model, (labelled, (unlabelled, changed)))
     semi = tf.reduce_mean(counted * surprise) + teacher.DICE * dice

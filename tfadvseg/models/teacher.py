@@ -181,8 +181,9 @@ class TeacherSegmenter(AdversarialSegmenter):
         """L_semi of the student, (S3): it grows with what is trusted."""
         surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(lesson.classes, student)
         kept = tf.cast(lesson.weights > 0, tf.float32)
-        shares, pixels = self._kept_of_classes(lesson.classes, kept)
-        dice = losses.trusted_dice(lesson.classes, student, kept, shares)
+        labels = tf.one_hot(lesson.classes, self.output_shape[-1])
+        shares, pixels = _kept_of_classes(labels, kept)
+        dice = losses.trusted_dice(labels, student, kept, shares)
         pairs = enumerate(zip(tf.unstack(shares), tf.unstack(pixels), strict=True))
         return {
             "semi_loss": tf.reduce_mean(lesson.weights * surprise) + DICE * dice,
@@ -192,12 +193,13 @@ class TeacherSegmenter(AdversarialSegmenter):
             **{f"kept_{index}": pair for index, pair in pairs},
         }
 
-    def _kept_of_classes(self, classes: tf.Tensor, kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The kept share of the pixels of each class, (C,), and how many it has, (C,)."""
-        taken, everywhere = tf.one_hot(classes, self.output_shape[-1]), (0, 1, 2)
-        pixels = tf.reduce_sum(taken, everywhere)
-        kept = tf.reduce_sum(taken * kept[..., None], everywhere)
-        return tf.math.divide_no_nan(kept, pixels), pixels
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
+
+
+def _kept_of_classes(labels: tf.Tensor, kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The kept share of the pixels of each class, (C,), and how many it has, (C,)."""
+    everywhere = (0, 1, 2)
+    pixels = tf.reduce_sum(labels, everywhere)
+    taken = tf.reduce_sum(labels * kept[..., None], everywhere)
+    return tf.math.divide_no_nan(taken, pixels), pixels
