@@ -73,6 +73,11 @@ def _check_strong(config: Config) -> None:
         raise InputError(
             "averaging: recipe strong is taught by averaged weights, received 0; drop it"
         )
+    if config.unlabelled_batch_size < 2:
+        raise InputError(
+            "unlabelled_batch_size: recipe strong pastes pieces of one unlabelled image into "
+            f"another, expected 2 or more, received {config.unlabelled_batch_size}"
+        )
     if config.lambda_adv_unlabelled > 0:
         raise InputError(
             "lambda_adv_unlabelled: recipe strong has no such loss, received "

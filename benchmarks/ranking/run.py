@@ -78,7 +78,8 @@ class Bench:
 
     def rank(self, seed: int) -> list[dict[str, Any]]:
         """The patients that are not labelled by rank, with benefit and true error (1 - Dice)."""
-        run, table = self.work / f"base_{seed}", self.work / f"ranked_{seed}.csv"
+        run = self.work / f"base_{seed}"
+        table = run / "ranked.csv"  # in its run, so that neither outlives it
         if not table.is_file():
             pool = self.work / f"pool_{seed}.csv"
             _write(pool, ["image", "patient"], self._unlabelled(run, "images"))
@@ -99,14 +100,14 @@ class Bench:
 
     def _errors(self, run: Path, seed: int) -> dict[str, float]:
         """1 - Dice, the mean over the classes, of the patients whose labels are hidden."""
-        hidden, truth = self.work / f"hidden_{seed}.csv", self.work / f"truth_{seed}.json"
+        hidden, truth = self.work / f"hidden_{seed}.csv", run / "hidden.json"
         if not truth.is_file():
             _write(hidden, ["image", "mask", "patient"], self._unlabelled(run, "images", "masks"))
             self.command("evaluate", run, "--data", hidden, "--json", truth)
         patients = json.loads(truth.read_text(encoding="utf-8"))["per_patient"]
         classes = {own["patient"]: list(own["per_class"].values())[1:] for own in patients}
         return {
-            patient: 1 - statistics.mean(scores["dice"] or 0.0 for scores in own)
+            patient: 1 - statistics.mean(x["dice"] for x in own if x["dice"] is not None)
             for patient, own in classes.items()
         }
 

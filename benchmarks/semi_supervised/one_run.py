@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tfadvseg.cli.options import quiet_tensorflow, terminal  # noqa: E402
 from tfadvseg.config import Config  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 from tfadvseg.run_folder import RunFolder, write_text  # noqa: E402
+
+MAY_DIFFER = ("data", "unlabelled", "epochs")  # paths; and epochs, which become steps
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,15 @@ class Job:
 
 
 def check_same(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Refuses to take a run for one with other settings.
+    """Refuses to take a run for one with other settings, whether these are given or defaults.
 
     Raises:
         InputError: naming the first that differs; paths may, and what the data decides.
     """
     saved, wanted = RunFolder(folder).read_config(), Config.from_mapping(settings)
-    for name in settings:
+    for name in (field.name for field in fields(Config)):
         was, now = getattr(saved, name), getattr(wanted, name)
-        if now is not None and was != now and name not in ("data", "unlabelled", "epochs"):
+        if now is not None and was != now and name not in MAY_DIFFER:
             raise InputError(
                 f"{folder}: this run has {name} {was!r}, wanted is {now!r}; remove it, or give "
                 "another folder"

@@ -25,11 +25,11 @@ from tfadvseg.report.statistics import interval  # noqa: E402
 RESULTS = ROOT / "docs" / "results" / "semi_supervised"
 NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
 NOTE = (
-    "Mean and standard deviation over the seeds. Differences are in points of Dice, of methods "
-    "that have all seeds: that of the pooled Dice; and that of the patients, the mean over the "
-    "test patients with its 95% bootstrap interval, which says nothing of other seeds. The "
-    "supervised method is the one with the better validation Dice. Test Dice is pooled over all "
-    "voxels, the mean over the classes but background.\n"
+    "± is the standard deviation over the seeds. Test Dice is pooled over all voxels, the mean "
+    "over the classes but background. Differences are in points of Dice, and only of methods that "
+    "have all seeds: first of the pooled Dice, then of the mean over the test patients, with a "
+    "95% bootstrap interval, which covers the choice of test patients, not of the seed. The "
+    "supervised method is the one with the better validation Dice.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
 WHOLE = "strong"  # what `strong_without_d` and the like are variants of

@@ -406,6 +406,9 @@ def test_the_command_trains_keeps_skips_and_tells_failures(shared_phantom, tiny,
     assert "3 of 4 runs are finished." in again.stdout
     other = subprocess.run([*script, "--set", "steps=4"], capture_output=True, text=True)
     assert other.returncode == 2 and "this run has steps 2, wanted is 4" in other.stderr
+    default = [part for part in script if not part.startswith("base_filters=")]  # that is 16
+    other = subprocess.run(default, capture_output=True, text=True)
+    assert other.returncode == 2 and "this run has base_filters 4, wanted is 16" in other.stderr
 
 
 # === Tables ===

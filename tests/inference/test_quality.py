@@ -63,6 +63,10 @@ def test_a_class_that_is_expected_but_was_not_predicted():
     nothing = CaseQuality(IDENTITY)
     nothing.add(say(*[(0.9, 0.1, 0.0)] * 3))
     assert nothing.dice(NAMES)["foreground"] is None
+    # Each of them present with the chance 1/3: they may well be absent together.
+    unlikely = CaseQuality(IDENTITY)
+    unlikely.add(say(*[(0.8, 0.1, 0.1)] * 5))
+    assert unlikely.dice(NAMES)["foreground"] is None
 
 
 def test_a_class_counts_as_much_as_it_is_likely_to_be_present():

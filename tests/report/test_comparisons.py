@@ -112,6 +112,14 @@ def test_a_gain_is_told_with_its_size_and_certainty(make_sweep):
     assert "By the unlabelled images alone, it is" in said[1].detail
 
 
+def test_what_strong_gains_is_not_given_to_the_unlabelled_images_alone(make_sweep):
+    """Its D is not quite that of adversarial training."""
+    recipes = ("supervised", "adversarial", "strong")
+    said = answers(make_sweep(constant(strong=0.03), fractions=("1/2",), recipes=recipes))
+    assert said[0].verdict == "helped" and "images alone" not in said[0].detail
+    assert "By what strong adds to adversarial training, it is" in said[0].detail
+
+
 def test_a_loss_is_told_as_plainly(make_sweep):
     said = answers(make_sweep(gain=-0.03, fractions=("1/2",)))
     assert said[0].verdict == "harmed"

@@ -31,19 +31,23 @@ def rows_of(run):
         return list(csv.DictReader(stream))
 
 
+def killed_when(condition, patch, folder):
+    """What a kill leaves: the run as it lies there after the first checkpoint of such a state."""
+    save = RunFolder.save_checkpoint
+
+    def save_and_copy(self, model, step, state, **options):
+        save(self, model, step, state, **options)
+        if condition(state) and not folder.exists():
+            shutil.copytree(self.path, folder)
+
+    patch.setattr(RunFolder, "save_checkpoint", save_and_copy)
+    return folder
+
+
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, read_page):
-    """What a kill leaves is what lies there after the second checkpoint."""
-    save, saved = RunFolder.save_checkpoint, []
-
-    def save_and_copy(self, *args, **kwargs):
-        save(self, *args, **kwargs)
-        saved.append(1)
-        if len(saved) == 2:
-            shutil.copytree(self.path, tmp_path / "run")
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "save_checkpoint", save_and_copy)
+        killed_when(lambda state: len(state["history"]) == 2, patch, tmp_path / "run")
         whole = fit(config, tmp_path / "whole")
     keras.utils.set_random_seed(12345)
     assert fit(config, tmp_path / "run", resume=True) == whole
@@ -112,6 +116,7 @@ def test_no_validation_patient_is_refused(config):
         ({"recipe": "strong", "t_semi": 0.4}, "finds its thresholds, received 0.4; drop it, or"),
         ({"recipe": "paper", "t_semi": "auto"}, "auto is of recipe strong, received recipe paper"),
         ({"t_semi": "all"}, "expected a number or auto, received 'all'"),
+        ({"recipe": "strong", "unlabelled_batch_size": 1}, "expected 2 or more, received 1"),
         ({"recipe": "strong", "averaging": 0}, "averaged weights, received 0"),
         ({"recipe": "strong", "lambda_adv_unlabelled": 0.1}, "has no such loss, received 0.1"),
         ({"recipe": "strong", "discriminator_fakes": "both"}, "kinds of images anyway, received"),
@@ -127,10 +132,9 @@ def test_outliers_of_a_recipe_without_unlabelled_images(config):
         prepare(config.replace(recipe="supervised", exclude_outliers=True))
 
 
-@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
-@pytest.mark.parametrize("exclude", [False, True])
-def test_unlabelled_images_of_another_kind(config, exclude, tmp_path, read_page):
-    """A hidden training patient is like the others; bright noise is not."""
+@pytest.fixture
+def noise(tmp_path):
+    """A pool of two patients of bright noise."""
     rng, folder = np.random.default_rng(1), tmp_path / "pool" / "images"
     folder.mkdir(parents=True)
     for name in ("noise_1", "noise_2"):
@@ -138,7 +142,14 @@ def test_unlabelled_images_of_another_kind(config, exclude, tmp_path, read_page)
     (folder.parent / "cases.csv").write_text(
         "file,patient\nnoise_1.png,noise_1\nnoise_2.png,noise_2\n"
     )
-    config = config.replace(unlabelled=str(folder.parent), exclude_outliers=exclude, steps=8)
+    return folder.parent
+
+
+@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
+@pytest.mark.parametrize("exclude", [False, True])
+def test_unlabelled_images_of_another_kind(config, noise, exclude, tmp_path, read_page):
+    """A hidden training patient is like the others; bright noise is not."""
+    config = config.replace(unlabelled=str(noise), exclude_outliers=exclude, steps=8)
     console = Console(record=True, width=200)
     fit(config.replace(warmup=0.5), tmp_path / "run", console=console)
     record = json.loads((tmp_path / "run" / "outliers.json").read_text())
@@ -152,6 +163,25 @@ def test_unlabelled_images_of_another_kind(config, exclude, tmp_path, read_page)
     assert "judged on one patient, phantom002; with two or more (val_patients) it is" in told
     assert re.search(r"D\(label\) 0\..* kept \(right\): background \d+% \(\d+%\), aorta 0%", told)
     assert ("Leave them out with --exclude-outliers." in told) != exclude
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
+def test_a_resumed_run_leaves_out_whom_it_left_out(config, noise, tmp_path, monkeypatch):
+    config = config.replace(unlabelled=str(noise), exclude_outliers=True, steps=8, warmup=0.5)
+    with monkeypatch.context() as patch:
+        killed = killed_when(lambda state: state.get("outliers"), patch, tmp_path / "killed")
+        whole = fit(config, tmp_path / "whole")
+    make_stream, used = session.training_stream, []
+
+    def spy(labelled, unlabelled, **options):
+        used.append(set(unlabelled.patients))
+        return make_stream(labelled, unlabelled, **options)
+
+    monkeypatch.setattr(session, "training_stream", spy)
+    assert fit(config, killed, resume=True) == whole
+    record = json.loads((killed / "outliers.json").read_text())
+    assert record["names"] and used == [set(record["patients"]) - set(record["names"])]
 
 
 def trust_all(monkeypatch):
@@ -180,27 +210,22 @@ def falling(monkeypatch):
 
 
 def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, read_page):
-    """Back to the first round's model, and on without unlabelled images."""
+    """Back to the first round's model, and on without unlabelled images; also when resumed."""
     trust_all(monkeypatch)
-    give_up, after = session.Session._give_up, []
-
-    def spy(self):
-        give_up(self)
-        after.extend(variable.numpy() for variable in self.model.variables)
-
-    monkeypatch.setattr(session.Session, "_give_up", spy)
+    killed = killed_when(lambda state: state["given_up"], monkeypatch, tmp_path / "killed")
     console = Console(record=True, width=200)
     # Patience ends with the third validation of the stage, but what follows it has its own.
     settings = {"warmup": 0.3, "steps": 12, "early_stopping": 3}
     fit(config.replace(**settings), tmp_path / "run", console=console)
+    models = [keras.models.load_model(killed / f"{name}.keras") for name in ("best", "last")]
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    fit(config.replace(**settings), killed, resume=True)
+    assert [row["stage"] for row in rows_of(killed)][-1] == "adversarial"
     rows = rows_of(tmp_path / "run")
     stages = [row["stage"] for row in rows]
     assert stages == [*["adversarial"] * 2, *["semi-supervised"] * 3, "adversarial"]
     assert rows[-1]["kept"] == "" and rows[4]["kept"] != ""
-    best = keras.models.load_model(tmp_path / "run" / "best.keras", compile=False)
-    assert int(best.count_params()) > 0 and len(after) == len(best.variables)
-    for ours, theirs in zip(after, best.variables, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
     told = "the semi-supervised stage is given up: on the validation patients Dice stayed"
     assert f"Warning: {told}" in " ".join(console.export_text().split())
     assert f"Step 10: {told}" in read_page(tmp_path / "run" / "report.html").text

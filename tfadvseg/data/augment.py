@@ -117,7 +117,7 @@ def _sampling_points(
 
 def _affine(count: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Matrices (N, 2, 2) and shifts (N, 2) as shares of the sides; about the image's centre."""
-    draws = tf.unstack(tf.random.split(seed, 4))
+    draws = tf.unstack(tf.random.split(seed, 5))
     mirror = tf.ones((count,))
     if "flip" in names:
         mirror = tf.where(_uniform((count,), draws[0], 1.0) < 0, -1.0, 1.0)
@@ -125,7 +125,7 @@ def _affine(count: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tuple[tf
         zeros = tf.zeros((count,))
         scale, angle, shifts = tf.ones((count, 2)), zeros, tf.zeros((count, 2))
     else:
-        met = _met(count, seed, 2)
+        met = _met(count, draws[4], 2)
         angle = _uniform((count,), draws[1], math.radians(ROTATION_DEGREES)) * met[:, 0]
         scale = 1 + _uniform((count, 2), draws[2], SCALING) * met
         shifts = _uniform((count, 2), draws[3], TRANSLATION) * met

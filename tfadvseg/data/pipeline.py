@@ -45,26 +45,21 @@ def load_pool(
     preprocessing: Preprocessing,
     *,
     slice_axis: str,
-    ignore_label: int,
     progress: Progress = silent,
 ) -> Pool:
-    """Reads the slices of every case once; what lies outside the slice is ignored.
+    """Reads the slices of every case once; what lies outside the slice is background.
 
     Args:
         cases: all with a mask, or all without; at least one.
         preprocessing: window, crop and size.
         slice_axis: how volumes are cut, see `slicing`.
-        ignore_label: mask value for pixels outside the slice.
         progress: wraps the cases to show how far reading has come.
     """
     any_slices = tf.TensorSpec((None, None, None, None), tf.float32)
     any_masks = tf.TensorSpec((None, None, None), tf.uint8)
     pixel = tf.TensorSpec((2,), tf.float32)
     to_images = tf.function(preprocessing.images, input_signature=[any_slices, pixel])
-    to_masks = tf.function(
-        lambda masks, spacing: preprocessing.masks(masks, ignore_label, spacing),
-        input_signature=[any_masks, pixel],
-    )
+    to_masks = tf.function(preprocessing.masks, input_signature=[any_masks, pixel])
 
     def read(case: Case) -> tuple[np.ndarray, np.ndarray | None]:
         image = read_image(case.image)

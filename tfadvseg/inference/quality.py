@@ -188,7 +188,7 @@ class CaseQuality:
     def dice(self, names: Sequence[str]) -> dict[str, Any]:
         """The Dice to expect: of each foreground class by its name, and their mean.
 
-        None where a class, or any of them, is less likely to be present than not.
+        None where a class is less likely to be present than not; as mean where all of them are.
         """
         dice = 2 * self._right / np.maximum(self._predicted + self._true, np.finfo(float).tiny)
         present = self._calibration.chance_present(self._true)
@@ -197,7 +197,7 @@ class CaseQuality:
             name: float(value) if count >= LIKELY else None
             for name, value, count in zip(names[1:], dice[1:], counts, strict=True)
         }
-        known = counts.sum() >= LIKELY
+        known = counts.max() >= LIKELY
         foreground = float(np.average(dice[1:], weights=counts)) if known else None
         return {"foreground": foreground, "per_class": per_class}
 

@@ -128,12 +128,17 @@ class TeacherSegmenter(AdversarialSegmenter):
 
     def _challenge(self, tape: tf.GradientTape, d_loss: tf.Tensor) -> tf.Tensor:
         """Moves D, unless it knows enough; returns 1 or 0."""
+        optimizer: Any = self.discriminator_optimizer
 
         def learn() -> tf.Tensor:
             self._teach_discriminator(tape, d_loss)
             return tf.constant(1.0)
 
-        return tf.cond(d_loss > ENOUGH, learn, lambda: tf.constant(0.0))
+        def wait() -> tf.Tensor:
+            optimizer.iterations.assign_add(1)  # its learning rate decays all the same
+            return tf.constant(0.0)
+
+        return tf.cond(d_loss > ENOUGH, learn, wait)
 
     def _teach(
         self, unlabelled: tuple[tf.Tensor, tf.Tensor] | None

@@ -23,7 +23,7 @@ class Pools:
     Attributes:
         labelled: with masks.
         unlabelled: without, where the recipe uses them.
-        held_out: those of the validation patients, where pseudo-labels are judged on them.
+        held_out: those of the validation patients, where unlabelled ones are compared with them.
     """
 
     labelled: Pool
@@ -35,7 +35,7 @@ class Pools:
         return replace(self, unlabelled=self.unlabelled and self.unlabelled.without(patients))
 
 
-def load_pools(config: Config, split: Split, console: Console, *, held_out: bool) -> Pools:
+def load_pools(config: Config, split: Split, console: Console) -> Pools:
     """Decodes and preprocesses the images that the training needs, once."""
 
     def load(cases: Sequence[Case], name: str) -> Pool:
@@ -43,12 +43,11 @@ def load_pools(config: Config, split: Split, console: Console, *, held_out: bool
             cases,
             Preprocessing.from_config(config),
             slice_axis=config.slice_axis,
-            ignore_label=config.ignored(),
             progress=bar(console, f"Loading {name} images"),
         )
 
-    return Pools(
-        load(split.labelled, "labelled"),
-        load(split.unlabelled, "unlabelled") if config.recipe in USE_UNLABELLED else None,
-        load(split.val, "validation") if held_out else None,
-    )
+    labelled = load(split.labelled, "labelled")
+    if config.recipe not in USE_UNLABELLED:
+        return Pools(labelled, None, None)
+    held_out = load(split.val, "validation") if split.val else None
+    return Pools(labelled, load(split.unlabelled, "unlabelled"), held_out)

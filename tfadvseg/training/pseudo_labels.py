@@ -1,8 +1,8 @@
 """Which pseudo-labels recipe strong trusts: thresholds from labelled patients kept aside.
 
-S does not train on the validation patients, so what the teacher says of them is as right as what it
-says of unlabelled ones. For every class, the threshold of P(right) is the lowest from which on
-pixels are right as often as `TARGET` (`calibration.threshold`).
+S does not train on the validation patients, so what the teacher says of them is about as right as
+what it says of unlabelled ones. For every class, the threshold of P(right) is the lowest from which
+on pixels are right as often as `TARGET` (`calibration.threshold`).
 
 A class that is easy, background above all, is trusted on most of its pixels long before a small
 vessel is, and would teach S that there is nothing else. So no class counts more than the foreground

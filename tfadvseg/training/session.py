@@ -109,15 +109,13 @@ class Session:
 
     def _prepare(self) -> None:
         """Loads the images, and makes what looks at them."""
-        taught = isinstance(self.model, TeacherSegmenter)
-        self.pools = load_pools(self.config, self.split, self.console, held_out=taught)
+        self.pools = load_pools(self.config, self.split, self.console)
         outliers = self.state.get("outliers")
         if outliers and outliers["excluded"]:
             self.pools = self.pools.leaving_out(outliers["names"])
-        held_out = self.pools.held_out
-        self.examiner = (
-            self._examiner(self.model, held_out, self.config.ignored()) if held_out else None
-        )
+        held_out, self.examiner = self.pools.held_out, None
+        if held_out and isinstance(self.model, TeacherSegmenter):
+            self.examiner = self._examiner(self.model, held_out, self.config.ignored())
         self.predictor = Predictor(self.model, self.config)
         cases = self.split.val or self.split.labelled
         self.board = TensorBoard(self.folder.path / "tensorboard", cases)
