@@ -96,6 +96,16 @@ def test_the_method_says_of_outliers_what_was_measured():
     assert "none of the 65 unlabelled patients of ACDC, and 2 of the 6 of `cta_unlabelled`" in said
 
 
+def test_the_method_has_the_constants_of_recipe_strong():
+    from tfadvseg.models import teacher
+    from tfadvseg.training import pseudo_labels
+
+    text = (ROOT / "docs" / "method.md").read_text()
+    assert f"right_k(x) >= {pseudo_labels.TARGET} }}" in text
+    assert f"+  {teacher.DICE} L_dice" in text
+    assert f"while L_D is below {teacher.ENOUGH} " in text
+
+
 def test_every_setting_is_documented_in_the_order_of_the_code():
     assert list(settings_rows()) == [field.name for field in dataclasses.fields(Config)]
 
