@@ -23,6 +23,7 @@ from tfadvseg.building import build_model
 from tfadvseg.config import Config
 from tfadvseg.recipes import USE_UNLABELLED
 from tfadvseg.run_folder import write_text
+from tfadvseg.sampling import Views, grid
 
 NORMS = ("instance", "group", "batch")
 RECIPES = ("paper", "strong", "adversarial", "supervised")
@@ -74,7 +75,8 @@ def make(recipe: str, norm: str, size: int) -> Callable[[], object]:
     model = build_model(config)
     images = tf.random.stateless_uniform((SLICES, size, size, 1), (0, 0))
     masks = tf.cast(images[..., 0] * 3, tf.int32)
-    unlabelled = (images, images) if model.takes_pairs else images
+    views = Views(images, images, grid(tf.shape(images)))
+    unlabelled = views if model.takes_views else images
     unlabelled = unlabelled if recipe in USE_UNLABELLED else None
     step = tf.function(lambda: model.train_step(((images, masks), unlabelled)))
     for _ in range(2):

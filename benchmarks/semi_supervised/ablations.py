@@ -15,6 +15,7 @@ from benchmarks.semi_supervised.intensities import harder
 from tfadvseg.calibration import START, Judged
 from tfadvseg.models import Discriminator, TeacherSegmenter
 from tfadvseg.models.teacher import Lesson
+from tfadvseg.sampling import Views, grid
 from tfadvseg.training.pseudo_labels import Examiner, Trust, quotas
 
 FIXED = 0.95  # FixMatch's threshold
@@ -25,32 +26,37 @@ NOISE = 0.2  # most that a label map's one is lowered by
 class WithoutBoxes(TeacherSegmenter):
     """The student's view has no pieces of other images."""
 
-    def _view(
-        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        changed, box = super()._view(images, changed, seed)
-        return changed, tf.zeros_like(box)
+    def _view(self, unlabelled: Views, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, box = super()._view(unlabelled, seed)
+        return images, tf.zeros_like(box)
 
 
 @keras.saving.register_keras_serializable("semi_supervised")
 class WithoutIntensities(TeacherSegmenter):
     """The student's view has the image's own intensities."""
 
-    def _view(
-        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return images, super()._view(images, changed, seed)[1]
+    def _view(self, unlabelled: Views, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return unlabelled.moved, super()._view(unlabelled, seed)[1]
 
 
 @keras.saving.register_keras_serializable("semi_supervised")
 class HarderIntensities(TeacherSegmenter):
     """The student's view has the intensities that FixMatch's harder view has."""
 
-    def _view(
-        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        changed = harder(images, tf.random.experimental.stateless_fold_in(seed, 1))
-        return super()._view(images, changed, seed)
+    def _view(self, unlabelled: Views, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        changed = harder(unlabelled.moved, tf.random.experimental.stateless_fold_in(seed, 1))
+        return super()._view(unlabelled._replace(changed=changed), seed)
+
+
+@keras.saving.register_keras_serializable("semi_supervised")
+class MovedTeacher(TeacherSegmenter):
+    """The teacher too sees the images moved and bent, with their own intensities."""
+
+    def _teach(self, unlabelled: Views | None) -> tuple[Lesson | None, tf.Tensor | None]:
+        if unlabelled is not None:
+            same = grid(tf.shape(unlabelled.plain))
+            unlabelled = Views(unlabelled.moved, unlabelled.changed, same)
+        return super()._teach(unlabelled)
 
 
 @keras.saving.register_keras_serializable("semi_supervised")

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from benchmarks.semi_supervised.intensities import harder
 from tfadvseg import losses
-from tfadvseg.models import AdversarialSegmenter, views
+from tfadvseg.models import AdversarialSegmenter, cutmix
 from tfadvseg.models.adversarial import finite
 from tfadvseg.models.teacher import Lesson
 
@@ -40,7 +40,7 @@ class FixMatch(AdversarialSegmenter):
         **settings: of `AdversarialSegmenter`.
     """
 
-    takes_pairs = True
+    takes_views = True
 
     def __init__(
         self,
@@ -58,24 +58,24 @@ class FixMatch(AdversarialSegmenter):
         self.halves: Any = _encoder_and_decoder(segmenter) if features else None
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        (images, masks), pair = data
+        (images, masks), unlabelled = data
         labels = losses.one_hot(masks, self.output_shape[-1], self.ignore_label)
         valid = losses.valid_pixels(masks, self.ignore_label)
         with tf.GradientTape() as tape:
-            if pair is None:
+            if unlabelled is None:
                 logits, _ = self._segment(images, None)
                 values = {}
             else:
-                (unlabelled, changed), seeds = pair, self._seeds()
-                weak = self.pseudo_labels(unlabelled)
-                strong = self.harder_views(weak, changed, seeds)
+                moved, seeds = unlabelled.moved, self._seeds()
+                weak = self.pseudo_labels(moved)
+                strong = self.harder_views(weak, unlabelled.changed, seeds)
                 logits, said = self._segment(images, strong.images)
                 values = {
                     "semi_loss": confident_cross_entropy(strong, said),
                     "kept": tf.reduce_mean(weak.weights),
                 }
                 if self.features:
-                    said = self._apart(lambda: self._perturbed(unlabelled, seeds[4]))
+                    said = self._apart(lambda: self._perturbed(moved, seeds[4]))
                     values["semi_loss"] += confident_cross_entropy(weak, said)
                     values["semi_loss"] /= 2
             values["ce_loss"] = losses.cross_entropy(labels, logits, valid)
@@ -97,10 +97,10 @@ class FixMatch(AdversarialSegmenter):
         count, height, width = tf.unstack(tf.shape(weak.classes))
         drawn = []
         for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
-            box = views.boxes(count, height, width, box_seed)
+            box = cutmix.boxes(count, height, width, box_seed)
             seen = changed if self.own_intensities else harder(weak.images, seed)
             parts = (seen, weak.classes, weak.weights)
-            drawn.append([views.pasted(part, box) for part in parts])
+            drawn.append([cutmix.pasted(part, box) for part in parts])
         return Lesson(*(tf.concat(pair, axis=0) for pair in zip(*drawn, strict=True)))
 
     def _perturbed(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.semi_supervised.ablations import (
     FixedThreshold,
     HarderIntensities,
+    MovedTeacher,
     NoisyMaps,
     OwnTeacher,
     SegmenterAlone,
@@ -95,6 +96,7 @@ METHODS = {
     "strong_without_waiting": _with(WithoutWaiting),
     "strong_fixed_threshold": Method(STRONG, examiner=FixedThreshold),
     "strong_own_teacher": _with(OwnTeacher),
+    "strong_moved_teacher": _with(MovedTeacher),
     # and with a part more
     "strong_harder_intensities": _with(HarderIntensities),
     "strong_noisy_maps": _with(NoisyMaps),

@@ -64,7 +64,8 @@ others=adversarial,paper,mean_teacher,mean_teacher+lambda_semi=1,mean_teacher+la
 others=$others,fixmatch,unimatch,fixmatch_own_intensities,unimatch_own_intensities
 parts=strong_without_d,strong_without_d_in_trust,strong_without_boxes,strong_without_intensities
 parts=$parts,strong_without_dice,strong_without_quotas,strong_without_waiting
-parts=$parts,strong_fixed_threshold,strong_own_teacher,strong_harder_intensities,strong_noisy_maps,strong_spectral_norm
+parts=$parts,strong_fixed_threshold,strong_own_teacher,strong_moved_teacher
+parts=$parts,strong_harder_intensities,strong_noisy_maps,strong_spectral_norm
 small=runs/results/phantom60
 if is_wanted semi_phantom; then draw $small 60; fi
 compare semi_acdc "$data/acdc" acdc_small.yaml 5,10,35 $best --set precision=bfloat16

@@ -22,10 +22,11 @@ cross-validation `docs/results/sweeps/NAME/` (`plan.json` and, a run, `metrics.j
 commands stand with the tables. What is not finished yet is said to be so, or has no row.
 
 The data: `acdc`, 1902 slices of 100 patients as pictures without spacing, from the ACDC challenge
-(Bernard et al., IEEE TMI 2018); `chd_cta`, 36 CT slices of 7 children with congenital heart disease,
-from the set CHD68; `cta_unlabelled`, 92 CT slices of 6 patients from three other public sets, without
-masks; `brain_mni`, which `examples/brain_mni.py` writes; the phantom, which `tfadvseg data phantom`
-draws. Each is a data folder with `cases.csv`. The patients of every split are in the raw files.
+(Bernard et al., IEEE TMI 2018); `chd_cta`, 36 CT slices of 7 children with congenital heart
+disease, from the set CHD68; `cta_unlabelled`, 92 CT slices of 6 patients from three other public
+sets, without masks; `brain_mni`, which `examples/brain_mni.py` writes; the phantom, which
+`tfadvseg data phantom` draws. Each is a data folder with `cases.csv`. The patients of every split
+are in the raw files.
 
 ---
 """

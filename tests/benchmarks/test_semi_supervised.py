@@ -20,6 +20,7 @@ from benchmarks.semi_supervised.ablations import (  # noqa: E402
     FIXED,
     FixedThreshold,
     HarderIntensities,
+    MovedTeacher,
     NoisyMaps,
     OwnTeacher,
     SegmenterAlone,
@@ -35,9 +36,10 @@ from benchmarks.semi_supervised.mean_teacher import MeanTeacher, consistency  # 
 from benchmarks.semi_supervised.methods import METHODS, find_method  # noqa: E402
 from tfadvseg.config import Config  # noqa: E402
 from tfadvseg.data.pipeline import Pool  # noqa: E402
-from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, teacher, views  # noqa: E402
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, cutmix, teacher  # noqa: E402
 from tfadvseg.models.teacher import Lesson  # noqa: E402
 from tfadvseg.run_folder import RunFolder  # noqa: E402
+from tfadvseg.sampling import Views, grid, linear  # noqa: E402
 from tfadvseg.training import fit  # noqa: E402
 from tfadvseg.training.pseudo_labels import quotas  # noqa: E402
 
@@ -63,9 +65,10 @@ def batch():
 
 
 @pytest.fixture
-def pair(batch):
-    """The same, with the unlabelled images as they are and with other intensities."""
-    return batch[0], (batch[1], batch[1] ** 2)
+def seen(batch):
+    """The same, with the unlabelled images as they are and changed."""
+    points = grid(tf.shape(batch[1])) + [2.0, -1.0]  # two rows up, one column to the right
+    return batch[0], Views(batch[1], linear(batch[1], points) ** 2, points)
 
 
 def step(model, data):
@@ -139,30 +142,31 @@ def cross_entropy(said, classes, counts):
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 @pytest.mark.parametrize(("features", "own"), [(False, False), (False, True), (True, False)])
-def test_fixmatch_step_against_numpy(features, own, norm, batch, pair):
+def test_fixmatch_step_against_numpy(features, own, norm, seen):
     settings = {"t_semi": 0.4, "seed": 5, "lambda_semi": 1.0}
     settings |= {"features": features, "own_intensities": own}
-    model, unlabelled = make(FixMatch, norm, **settings), batch[1]
-    probabilities = softmax(model.segmenter(unlabelled, training=True).numpy())
+    model, moved = make(FixMatch, norm, **settings), seen[1].moved
+    probabilities = softmax(model.segmenter(moved, training=True).numpy())
     classes, sure = probabilities.argmax(-1), probabilities.max(-1) > 0.4
     assert 0 < sure.mean() < 1
     seeds, drawn = tf.random.split(tf.constant([5, 0], tf.int64), 5), []
     for box_seed, seed in ((seeds[0], seeds[1]), (seeds[2], seeds[3])):
-        box = views.boxes(3, 16, 16, box_seed).numpy() > 0
-        image = (pair[1][1] if own else harder(unlabelled, seed)).numpy()
+        box = cutmix.boxes(3, 16, 16, box_seed).numpy() > 0
+        image = (seen[1].changed if own else harder(moved, seed)).numpy()
         drawn.append(
             [
                 np.where(box.reshape(box.shape + (1,) * (x.ndim - 3)), np.roll(x, 1, 0), x)
                 for x in (image, classes, sure)
             ]
         )
-    seen, expected, counts = map(np.concatenate, zip(*drawn, strict=True))
-    said = softmax(model.segmenter(seen, training=True).numpy())  # one pass, one batch's statistics
+    images, expected, counts = map(np.concatenate, zip(*drawn, strict=True))
+    # One pass, one batch's statistics.
+    said = softmax(model.segmenter(images, training=True).numpy())
     semi = cross_entropy(said, expected, counts)
     if features:  # the second stream, after UniMatch
-        dropped = softmax(model._perturbed(unlabelled, seeds[4]).numpy())
+        dropped = softmax(model._perturbed(moved, seeds[4]).numpy())
         semi = (semi + cross_entropy(dropped, classes, sure)) / 2
-    values = step(make(FixMatch, norm, **settings), pair)
+    values = step(make(FixMatch, norm, **settings), seen)
     assert values["kept"] == pytest.approx(sure.mean())
     assert values["semi_loss"] == pytest.approx(semi, rel=1e-4)
     assert values["loss"] == pytest.approx(values["ce_loss"] + values["semi_loss"], rel=1e-5)
@@ -179,10 +183,10 @@ def test_perturbed_features_without_dropping_are_the_network_itself(batch, monke
 
 
 @pytest.mark.parametrize("trainer", [MeanTeacher, FixMatch])
-def test_unlabelled_images_leave_the_moving_averages(trainer, batch, pair):
+def test_unlabelled_images_leave_the_moving_averages(trainer, batch, seen):
     settings = {"features": True, "t_semi": 0.0} if trainer is FixMatch else {}
     found = []
-    for data in (pair if trainer is FixMatch else batch, (batch[0], None)):
+    for data in (seen if trainer is FixMatch else batch, (batch[0], None)):
         model = make(trainer, "batch", rate=0.0, **settings)
         start = weights(model.segmenter)
         values = step(model, data)
@@ -193,11 +197,11 @@ def test_unlabelled_images_leave_the_moving_averages(trainer, batch, pair):
 
 
 @pytest.mark.parametrize("trainer", [MeanTeacher, FixMatch])
-def test_unlabelled_images_move_s(trainer, batch, pair):
+def test_unlabelled_images_move_s(trainer, batch, seen):
     settings = {"features": True, "t_semi": 0.0} if trainer is FixMatch else {}
     models = [make(trainer, lambda_semi=weight, **settings) for weight in (0.0, 1.0)]
     for model in models:
-        step(model, pair if trainer is FixMatch else batch)
+        step(model, seen if trainer is FixMatch else batch)
     assert not same(*(weights(model.segmenter) for model in models))
 
 
@@ -210,31 +214,36 @@ def strong(trainer=TeacherSegmenter, **settings):
     return model
 
 
-def test_views_with_a_part_less_or_another(pair):
-    unlabelled, changed = pair[1]
+def test_views_with_a_part_less_or_another(seen):
+    moved, changed = seen[1].moved, seen[1].changed
     seed = tf.constant([5, 0], tf.int64)
-    box, other = views.boxes(3, 16, 16, seed), tf.random.experimental.stateless_fold_in(seed, 1)
-    harder_still = harder(unlabelled, other)
-    assert not np.allclose(harder_still, unlabelled, atol=0.01)
-    seen = {
-        TeacherSegmenter: views.pasted(changed, box),
+    box, other = cutmix.boxes(3, 16, 16, seed), tf.random.experimental.stateless_fold_in(seed, 1)
+    harder_still = harder(moved, other)
+    assert not np.allclose(harder_still, moved, atol=0.01)
+    shown = {
+        TeacherSegmenter: cutmix.pasted(changed, box),
         WithoutBoxes: changed,
-        WithoutIntensities: views.pasted(unlabelled, box),
-        HarderIntensities: views.pasted(harder_still, box),
+        WithoutIntensities: cutmix.pasted(moved, box),
+        HarderIntensities: cutmix.pasted(harder_still, box),
+        MovedTeacher: cutmix.pasted(changed, box),
     }
-    lessons = {trainer: strong(trainer, seed=5)._teach(pair[1])[0] for trainer in seen}
-    for trainer, images in seen.items():
+    lessons = {trainer: strong(trainer, seed=5)._teach(seen[1])[0] for trainer in shown}
+    for trainer, images in shown.items():
         np.testing.assert_allclose(lessons[trainer].images, images)
     classes = {trainer: lesson.classes.numpy() for trainer, lesson in lessons.items()}
     assert not np.array_equal(classes.pop(WithoutBoxes), classes[TeacherSegmenter])
+    taught = tf.argmax(strong().averaged(moved, training=False), axis=-1)
+    found = classes.pop(MovedTeacher)
+    np.testing.assert_array_equal(found, cutmix.pasted(taught, box))
+    assert not np.array_equal(found, classes[TeacherSegmenter])
     assert all(np.array_equal(one, classes[TeacherSegmenter]) for one in classes.values())
 
 
-def test_without_dice_l_semi_is_cross_entropy(pair, monkeypatch):
-    found = float(strong(WithoutDice).train_step(pair)["semi_loss"])
-    assert float(strong().train_step(pair)["semi_loss"]) > found
+def test_without_dice_l_semi_is_cross_entropy(seen, monkeypatch):
+    found = float(strong(WithoutDice).train_step(seen)["semi_loss"])
+    assert float(strong().train_step(seen)["semi_loss"]) > found
     monkeypatch.setattr(teacher, "DICE", 0.0)
-    assert float(strong().train_step(pair)["semi_loss"]) == pytest.approx(found, rel=1e-5)
+    assert float(strong().train_step(seen)["semi_loss"]) == pytest.approx(found, rel=1e-5)
 
 
 def test_without_quotas_all_classes_count_alike():
@@ -243,26 +252,26 @@ def test_without_quotas_all_classes_count_alike():
 
 
 @pytest.mark.parametrize(("trainer", "learns"), [(TeacherSegmenter, 0), (WithoutWaiting, 1)])
-def test_d_that_does_not_wait(trainer, learns, pair, monkeypatch):
+def test_d_that_does_not_wait(trainer, learns, seen, monkeypatch):
     monkeypatch.setattr(teacher, "ENOUGH", 100.0)
-    assert float(strong(trainer).train_step(pair)["d_learns"]) == learns
+    assert float(strong(trainer).train_step(seen)["d_learns"]) == learns
 
 
-def test_noise_lowers_the_ones_of_label_maps(pair):
+def test_noise_lowers_the_ones_of_label_maps(seen):
     """D that weighs the first class alone tells what it saw of it, mean noise 0.1 everywhere."""
-    (images, masks), unlabelled = pair
+    (images, masks), unlabelled = seen
     ones = (images, tf.zeros_like(masks)), unlabelled
-    seen = {}
+    judged = {}
     for trainer in (TeacherSegmenter, NoisyMaps):
         model = strong(trainer)
         valid = tf.ones(masks.shape, tf.float32)
         labels = tf.one_hot(tf.zeros_like(masks), CLASSES)
         first = FirstClass(CLASSES, (4,))
         _, real, _ = model._judge_labelled(first, labels, valid, model.segmenter(images))
-        seen[trainer] = real.numpy()
+        judged[trainer] = real.numpy()
         assert np.isfinite(float(model.train_step(ones)["d_loss"]))
-    assert np.all(seen[TeacherSegmenter] == 1) and np.all(seen[NoisyMaps] >= 0.8)
-    assert seen[NoisyMaps].mean() == pytest.approx(0.9, abs=0.02)
+    assert np.all(judged[TeacherSegmenter] == 1) and np.all(judged[NoisyMaps] >= 0.8)
+    assert judged[NoisyMaps].mean() == pytest.approx(0.9, abs=0.02)
 
 
 class FirstClass(Discriminator):
@@ -288,7 +297,7 @@ def test_trust_without_d(held_out):
     assert np.all(trust.coefficients[:, 2] == 0) and np.any(trust.coefficients[:, 1] != 1)
 
 
-def test_a_fixed_threshold_on_the_teachers_probability(held_out, pair, monkeypatch):
+def test_a_fixed_threshold_on_the_teachers_probability(held_out, seen, monkeypatch):
     monkeypatch.setattr("benchmarks.semi_supervised.ablations.FIXED", 0.4)
     model = strong(WithoutBoxes)
     trust = FixedThreshold(model, held_out, IGNORED).renew()
@@ -306,8 +315,9 @@ def test_a_fixed_threshold_on_the_teachers_probability(held_out, pair, monkeypat
     known = [k for k in range(CLASSES) if (trusted & (classes == k)).any()]
     precisions = [right[trusted & (classes == k)].mean() for k in known]
     np.testing.assert_allclose(trust.precisions[known], precisions)
-    own = softmax(model.averaged(pair[1][0], training=False).numpy()).max(-1)
-    kept = (model._teach(pair[1])[0].weights.numpy() > 0).mean()
+    own = softmax(model.averaged(seen[1].plain, training=False).numpy()).max(-1)
+    unmoved = seen[1]._replace(points=grid(tf.shape(seen[1].plain)))
+    kept = (model._teach(unmoved)[0].weights.numpy() > 0).mean()
     assert 0 < kept == pytest.approx((own >= 0.4).mean(), abs=0.01)
     assert FIXED == 0.95
 

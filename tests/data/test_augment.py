@@ -11,8 +11,6 @@ from tfadvseg.data.augment import (
     TRANSLATION,
     move,
     recolour,
-    sample_linear,
-    sample_nearest,
 )
 
 GEOMETRY = ("flip", "affine", "elastic")
@@ -170,12 +168,3 @@ def test_noise_is_small_and_centred(seed):
     spreads = noise.std((1, 2, 3))
     assert NOISE / 2 < spreads.max() <= NOISE * 1.1
     assert abs(noise.mean()) < 1e-3
-
-
-def test_sampling_takes_between_pixels_and_repeats_the_border():
-    values = tf.constant([[[0.0, 1.0], [2.0, 5.0]]])
-    points = tf.constant([[[[0.5, 0.5], [0.0, 0.25]], [[-3.0, 0.0], [9.0, 9.0]]]])
-    linear = sample_linear(values[..., tf.newaxis], points)[..., 0]
-    np.testing.assert_allclose(linear, [[[2.0, 0.25], [0.0, 5.0]]])
-    nearest = sample_nearest(tf.cast(values, tf.int32), points + [0.1, 0.1])
-    np.testing.assert_array_equal(nearest, [[[5, 0], [0, 5]]])

@@ -127,16 +127,23 @@ def test_a_stream_that_starts_later_goes_on_exactly(pools, seed, augmentations, 
             np.testing.assert_array_equal(x, y)
 
 
-def test_pairs_are_the_images_without_and_with_other_intensities(pools, seed):
+def test_views_are_the_images_as_they_are_and_changed(pools, seed):
     settings = {"augmentations": ("affine", "gamma"), "seed": seed}
-    pairs = take(stream(*pools, pairs=True, **settings), 3)
+    both = take(stream(*pools, views=True, **settings), 3)
     changed = take(stream(*pools, **settings), 3)
     moved = take(stream(*pools, **{**settings, "augmentations": ("affine",)}), 3)
-    for pair, one, plain in zip(pairs, changed, moved, strict=True):
-        np.testing.assert_array_equal(pair[1][0], plain[1])
-        np.testing.assert_array_equal(pair[1][1], one[1])
-        assert not np.array_equal(*pair[1])
-        np.testing.assert_array_equal(pair[0][0], one[0][0])
+    plain = take(stream(*pools, seed=seed), 3)
+    for (labelled, views), one, two, three in zip(both, changed, moved, plain, strict=True):
+        np.testing.assert_array_equal(views.changed, one[1])
+        np.testing.assert_allclose(views.moved, two[1], atol=1e-6)
+        np.testing.assert_array_equal(views.plain, three[1])
+        assert not np.allclose(views.moved, views.plain, atol=0.1)
+        np.testing.assert_array_equal(labelled[0], one[0][0])
+
+
+def test_views_without_changes_are_alike(pools):
+    _, views = take(stream(*pools, views=True), 1)[0]
+    np.testing.assert_array_equal(views.changed, views.plain)
 
 
 def test_labelled_batches_do_not_depend_on_the_unlabelled_pool(pools, seed):

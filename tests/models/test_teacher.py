@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg import calibration, losses
-from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, teacher, views
+from tfadvseg.models import Discriminator, TeacherSegmenter, UNet, cutmix, teacher
+from tfadvseg.sampling import Views, grid, linear
 
 CLASSES, IGNORED = 3, 255
 ALWAYS = (np.array([[0.0, 1.0, 0.0]] * CLASSES), np.zeros(CLASSES), np.ones(CLASSES))
@@ -25,7 +26,9 @@ def batch():
     masks = rng.integers(0, CLASSES, (2, 16, 16))
     masks[rng.random(masks.shape) < 0.2] = IGNORED
     images, unlabelled = (tf.constant(x, tf.float32) for x in (images, unlabelled))
-    return (images, tf.constant(masks, tf.int32)), (unlabelled, unlabelled**2)
+    points = grid(tf.shape(unlabelled)) + [2.0, -1.0]  # two rows up, one column to the right
+    seen = Views(unlabelled, linear(unlabelled, points) ** 2, points)
+    return (images, tf.constant(masks, tf.int32)), seen
 
 
 def step(model, data):
@@ -69,22 +72,24 @@ def test_trusted_pseudo_labels_move_s_and_by_their_weight(batch, monkeypatch):
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_semi_loss_by_hand(norm, batch):
-    """The teacher sees the image; the student its other intensities, and a piece of the next."""
-    model, (labelled, (unlabelled, changed)) = make(seed=5, norm=norm), batch
+    """The teacher sees the image; the student it moved and changed, with a piece of the next."""
+    model, (labelled, unlabelled) = make(seed=5, norm=norm), batch
     weights_of_classes = np.array([0.25, 1.0, 0.5], np.float32)
     model.set_trust(*ALWAYS[:2], weights_of_classes)
-    classes = tf.argmax(model.averaged(unlabelled, training=False), axis=-1)
-    box = views.boxes(3, 16, 16, tf.constant([5, 0], tf.int64))
+    classes = tf.argmax(model.averaged(unlabelled.plain, training=False), axis=-1).numpy()
+    rows, columns = np.arange(16)[:, None], np.arange(16)
+    classes = classes[:, np.minimum(rows + 2, 15), np.maximum(columns - 1, 0)]
+    box = cutmix.boxes(3, 16, 16, tf.constant([5, 0], tf.int64))
     assert 0 < float(tf.reduce_mean(box)) < 1
-    seen = views.pasted(changed, box)
+    seen = cutmix.pasted(unlabelled.changed, box)
     logits = model.segmenter(seen, training=True)
-    expected = views.pasted(classes, box)
+    expected = cutmix.pasted(tf.constant(classes), box)
     surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
     counted = tf.gather(weights_of_classes, expected)
     shown = np.isin(np.arange(CLASSES), expected).astype(np.float32)
     dice = losses.trusted_dice(tf.one_hot(expected, CLASSES), logits, tf.ones_like(counted), shown)
     assert float(dice) > 0
-    values = step(model, (labelled, (unlabelled, changed)))
+    values = step(model, (labelled, unlabelled))
     semi = tf.reduce_mean(counted * surprise) + teacher.DICE * dice
     assert values["semi_loss"] == pytest.approx(float(semi), rel=1e-4)
     assert values["kept"] == 1
@@ -92,30 +97,31 @@ def test_semi_loss_by_hand(norm, batch):
 
 def test_kept_of_each_class_is_over_all_of_its_pixels_since_the_epoch_began(batch):
     """Not a mean over the steps: a step with few pixels of a class tells little of it."""
-    model, (labelled, (unlabelled, _)) = make(s_rate=0.0, d_rate=0.0, averaging=0.9), batch
+    model, (labelled, seen) = make(s_rate=0.0, d_rate=0.0, averaging=0.9), batch
     thresholds = np.array([0.0, 0.4, np.inf])
     model.set_trust(ALWAYS[0], thresholds, ALWAYS[2])
     kept, pixels = np.zeros(CLASSES), np.zeros(CLASSES)
     model.reset_metrics()
-    for images in (unlabelled, unlabelled[:1] * 0.2):
+    for images in (seen.plain, seen.plain[:1] * 0.2):
         probabilities = tf.nn.softmax(model.averaged(images, training=False)).numpy()
         classes, sure = probabilities.argmax(-1), probabilities.max(-1)
         seed = tf.constant([0, int(model.optimizer.iterations)], tf.int64)
-        box = views.boxes(*classes.shape, seed)
-        classes, sure = (views.pasted(tf.constant(x), box).numpy() for x in (classes, sure))
+        box = cutmix.boxes(*classes.shape, seed)
+        classes, sure = (cutmix.pasted(tf.constant(x), box).numpy() for x in (classes, sure))
         for index in range(CLASSES):
             kept[index] += np.sum((classes == index) & (sure >= thresholds[index]))
             pixels[index] += np.sum(classes == index)
-        values = model.train_step((labelled, (images, images)))
+        here = Views(images, images, grid(tf.shape(images)))
+        values = model.train_step((labelled, here))
     assert np.count_nonzero(pixels) > 1
     found = [float(values[f"kept_{index}"]) for index in range(CLASSES)]
     np.testing.assert_allclose(found, kept / np.maximum(pixels, 1), rtol=1e-5)
 
 
 def test_what_is_trusted_follows_s_and_d(batch, monkeypatch):
-    monkeypatch.setattr(views, "boxes", lambda count, h, w, seed: tf.zeros((count, h, w)))
+    monkeypatch.setattr(cutmix, "boxes", lambda count, h, w, seed: tf.zeros((count, h, w)))
     model = make()
-    probabilities = tf.nn.softmax(model.averaged(batch[1][0], training=False))
+    probabilities = tf.nn.softmax(model.averaged(batch[1].plain, training=False))
     judged = tf.squeeze(model.discriminator(probabilities, training=True), -1)
     coefficients = np.array([[0.1, 0.5, 2.0], [-1, 1, 0.3], [0.2, 0, -1]])
     model.set_trust(coefficients, *ALWAYS[1:])
@@ -129,7 +135,8 @@ def test_what_is_trusted_follows_s_and_d(batch, monkeypatch):
     model.set_trust(coefficients, thresholds, ALWAYS[2])
     classes = probabilities.numpy().argmax(-1)
     kept = (found >= thresholds[classes]).mean()
-    assert 0 < kept < 1 and step(model, batch)["kept"] == pytest.approx(kept)
+    unmoved = batch[1]._replace(points=grid(tf.shape(batch[1].plain)))
+    assert 0 < kept < 1 and step(model, (batch[0], unmoved))["kept"] == pytest.approx(kept)
 
 
 def test_each_update_moves_its_own_network(batch):
@@ -144,7 +151,7 @@ def test_each_update_moves_its_own_network(batch):
 
 
 def test_d_learns_the_teachers_maps_as_fake(batch):
-    model, ((images, masks), (unlabelled, _)) = make(), batch
+    model, ((images, masks), unlabelled) = make(), batch
     labels = losses.one_hot(masks, CLASSES, IGNORED)
     valid = losses.valid_pixels(masks, IGNORED)
 
@@ -153,7 +160,7 @@ def test_d_learns_the_teachers_maps_as_fake(batch):
 
     shown = tf.nn.softmax(model.segmenter(images, training=True)) * valid[..., None]
     fakes = [judge(shown)]
-    fakes.append(judge(tf.nn.softmax(model.averaged(unlabelled, training=False))))
+    fakes.append(judge(tf.nn.softmax(model.averaged(unlabelled.plain, training=False))))
     counted = tf.concat([valid, tf.ones_like(fakes[1])], 0)
     expected = losses.discriminator(judge(labels), tf.concat(fakes, 0), valid, counted)
     assert step(model, batch)["d_loss"] == pytest.approx(float(expected), rel=1e-5)

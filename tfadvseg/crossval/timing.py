@@ -90,7 +90,7 @@ def _seconds_a_step(model: AdversarialSegmenter, config: Config, stage: str) -> 
         batch_size=config.batch_size,
         unlabelled_batch_size=config.unlabelled_batch_size,
         augmentations=config.augment,
-        pairs=model.takes_pairs,
+        views=model.takes_views,
         seed=config.seed,
     )
     model.fit(stream, steps_per_epoch=1, verbose=0, shuffle=False)  # traces the graph

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfadvseg import sampling
+
 GEOMETRIC = ("flip", "affine", "elastic")  # those that leave the intensities
 SHARE = 0.5  # of the images that each change but the flip meets: clean ones must be seen too
 ROTATION_DEGREES = 30.0
@@ -41,9 +43,9 @@ def move(
     """
     if set(GEOMETRIC).isdisjoint(names):
         return images, masks
-    seeds = tf.unstack(tf.random.split(seed, 4))
-    points = _sampling_points(tf.shape(images), names, seeds[0], seeds[1])
-    return sample_linear(images, points), None if masks is None else sample_nearest(masks, points)
+    points = sampling_points(tf.shape(images), names, seed)
+    moved = sampling.linear(images, points)
+    return moved, None if masks is None else sampling.nearest(masks, points)
 
 
 def recolour(images: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tf.Tensor:
@@ -69,36 +71,15 @@ def recolour(images: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tf.Ten
     return images
 
 
-def sample_linear(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-    """Images (N, H, W, K) at fractional pixel positions (N, H, W, 2), bilinear."""
-    below = tf.floor(points)
-    weight = points - below
-    top, left = tf.unstack(tf.cast(below, tf.int32), axis=-1)
-    down, right = weight[..., :1], weight[..., 1:]
-    upper = _take(images, top, left) * (1 - right) + _take(images, top, left + 1) * right
-    lower = _take(images, top + 1, left) * (1 - right) + _take(images, top + 1, left + 1) * right
-    return upper * (1 - down) + lower * down
+def sampling_points(shape: tf.Tensor, names: Sequence[str], seed: tf.Tensor) -> tf.Tensor:
+    """Where `move` takes each pixel of its result from: (N, H, W, 2) rows and columns.
 
-
-def sample_nearest(masks: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-    """Masks (N, H, W) at fractional pixel positions (N, H, W, 2), nearest pixel."""
-    rows, columns = tf.unstack(tf.cast(tf.round(points), tf.int32), axis=-1)
-    return _take(masks, rows, columns)
-
-
-def _take(values: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Values (N, H, W, ...) at whole pixel positions, those beyond the border moved to it."""
-    height, width = tf.shape(values)[1], tf.shape(values)[2]
-    rows = tf.clip_by_value(rows, 0, height - 1)
-    columns = tf.clip_by_value(columns, 0, width - 1)
-    flat = tf.reshape(values, tf.concat([tf.shape(values)[:1], [-1], tf.shape(values)[3:]], 0))
-    return tf.gather(flat, rows * width + columns, batch_dims=1)
-
-
-def _sampling_points(
-    shape: tf.Tensor, names: Sequence[str], affine_seed: tf.Tensor, elastic_seed: tf.Tensor
-) -> tf.Tensor:
-    """Where each pixel of the result comes from: (N, H, W, 2) rows and columns."""
+    Args:
+        shape: (4,), that of the images.
+        names: as of `move`.
+        seed: as of `move`.
+    """
+    affine_seed, elastic_seed = tf.unstack(tf.random.split(seed, 4))[:2]
     count, height, width = shape[0], shape[1], shape[2]
     size = tf.cast(tf.stack([height, width]), tf.float32)
     rows, columns = tf.meshgrid(

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from tfadvseg.data.augment import move, recolour
+from tfadvseg.data.augment import move, recolour, sampling_points
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.data.preprocess import Preprocessing, batches
 from tfadvseg.progress import Progress, silent
+from tfadvseg.sampling import Views, linear
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def training_stream(
     unlabelled_batch_size: int,
     augmentations: Sequence[str],
     seed: int,
-    pairs: bool = False,
+    views: bool = False,
     start_step: int = 0,
 ) -> tf.data.Dataset:
     """An endless stream of `((images, masks), unlabelled)`, one element an optimizer step.
@@ -118,8 +119,7 @@ def training_stream(
         unlabelled_batch_size: unlabelled images in a batch.
         augmentations: changes to make, see `augment.move` and `augment.recolour`.
         seed: of the order and of the augmentation.
-        pairs: whether an unlabelled batch is a pair: the images moved and bent only, and the same
-            with their intensities changed too.
+        views: whether an unlabelled batch is `Views`: the images as they are, and changed.
         start_step: the step that the first batch is for.
     """
     changes = tuple(augmentations)
@@ -128,7 +128,7 @@ def training_stream(
         stream = streams[0].map(lambda images, masks: ((images, masks), None))
     else:
         size, seeds = unlabelled_batch_size, (seed, 1)
-        streams.append(_stream(unlabelled, size, changes, seeds, start_step, pairs=pairs))
+        streams.append(_stream(unlabelled, size, changes, seeds, start_step, views=views))
         stream = tf.data.Dataset.zip(tuple(streams))
     return stream.prefetch(2).with_options(_untuned())
 
@@ -147,7 +147,7 @@ def _stream(
     seed: tuple[int, int],
     start_step: int,
     *,
-    pairs: bool = False,
+    views: bool = False,
 ) -> tf.data.Dataset:
     """Batches of one pool: order -> gather from memory -> augment."""
     count, masks = len(pool.images), pool.masks
@@ -164,14 +164,16 @@ def _stream(
         labels = tf.numpy_function(lambda i: masks[i], [indices], tf.uint8, stateful=False)
         return images, tf.cast(tf.ensure_shape(labels, image_shape[:-1]), tf.int32)
 
-    def make(indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | tf.Tensor:
+    def make(indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...] | tf.Tensor:
         images, labels = gather(indices)
         step_seed = tf.stack([tf.constant(hash_seed(seed), tf.int64), step])
+        if views:
+            points = sampling_points(tf.shape(images), augmentations, step_seed)
+            changed = recolour(linear(images, points), augmentations, step_seed)
+            return Views(images, changed, points)
         images, labels = move(images, labels, augmentations, step_seed)
         changed = recolour(images, augmentations, step_seed)
-        if labels is not None:
-            return changed, labels
-        return (images, changed) if pairs else changed
+        return changed if labels is None else (changed, labels)
 
     numbered = tf.data.Dataset.zip((batches, steps))
     return numbered.map(make, num_parallel_calls=2, deterministic=True)

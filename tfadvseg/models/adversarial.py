@@ -47,11 +47,10 @@ class AdversarialSegmenter(keras.Model):
 
     Attributes:
         averaged: S with averaged weights, or None. Predictions are made with `predicting`.
-        takes_pairs: whether unlabelled images shall come twice: moved and bent only, and with other
-            intensities too.
+        takes_views: whether unlabelled images shall come twice, see `sampling.Views`.
     """
 
-    takes_pairs = False
+    takes_views = False
 
     def __init__(
         self,

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg import calibration, losses
-from tfadvseg.models import views
+from tfadvseg.models import cutmix
 from tfadvseg.models.adversarial import AdversarialSegmenter, finite, judgement
 from tfadvseg.models.discriminator import Discriminator
+from tfadvseg.sampling import Views, nearest
 
 # L_D below which D waits for S: it is right nearly everywhere then, L_adv is flat, and its
 # confidence tells no pixel from another. AdvSemiSeg, which halves it, wants it at 0.2 to 0.5.
@@ -39,11 +40,10 @@ class Lesson:
 class TeacherSegmenter(AdversarialSegmenter):
     """Recipe `strong`: S with averaged weights teaches S on unlabelled images.
 
-    The teacher sees an image as it is, the student with the intensities that labelled images get in
-    training, and with pieces of others. A pseudo-label is trusted where the probability that it is
-    right, from S's probability and D's confidence together, reaches the threshold of its class.
-    `set_trust` sets both; before, nothing is trusted. D learns only while its loss is above
-    `ENOUGH`.
+    The teacher sees an image as it is, the student changed as labelled images are in training, and
+    with pieces of others. A pseudo-label is trusted where the probability that it is right, from
+    S's probability and D's confidence together, reaches the threshold of its class. `set_trust`
+    sets both; before, nothing is trusted. D learns only while its loss is above `ENOUGH`.
 
     Args:
         segmenter: S.
@@ -53,7 +53,7 @@ class TeacherSegmenter(AdversarialSegmenter):
         **settings: of `AdversarialSegmenter`.
     """
 
-    takes_pairs = True
+    takes_views = True
 
     def __init__(
         self,
@@ -98,9 +98,8 @@ class TeacherSegmenter(AdversarialSegmenter):
         """Updates the segmenter, the teacher and the discriminator on one batch.
 
         Args:
-            data: as of `AdversarialSegmenter.train_step`, but unlabelled images are a pair: as they
-                are, and the same (M, H, W, K) with other intensities. Without them, S and D learn
-                from the labelled ones alone.
+            data: as of `AdversarialSegmenter.train_step`, but unlabelled images are `Views`.
+                Without them, S and D learn from the labelled ones alone.
 
         Returns:
             The means since the epoch began of every loss and figure that this step has.
@@ -140,30 +139,24 @@ class TeacherSegmenter(AdversarialSegmenter):
 
         return tf.cond(d_loss > ENOUGH, learn, wait)
 
-    def _teach(
-        self, unlabelled: tuple[tf.Tensor, tf.Tensor] | None
-    ) -> tuple[Lesson | None, tf.Tensor | None]:
+    def _teach(self, unlabelled: Views | None) -> tuple[Lesson | None, tf.Tensor | None]:
         """The teacher's pseudo-labels as a lesson, and D's logits for the teacher's class maps."""
         if unlabelled is None:
             return None, None
-        taught = tf.stop_gradient(tf.nn.softmax(self.teacher(unlabelled[0], training=False)))
+        taught = tf.stop_gradient(tf.nn.softmax(self.teacher(unlabelled.plain, training=False)))
         judged = judgement(self.discriminator, taught)
         classes = tf.argmax(taught, axis=-1)
         trusted = self.chance_right(taught, judged) >= tf.gather(self.thresholds, classes)
         weights = tf.cast(trusted, tf.float32) * tf.gather(self.class_weights, classes)
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        images, box = self._view(*unlabelled, tf.stack([self.seed, step]))
-        images, classes, weights = (
-            views.pasted(part, box) for part in (images, classes, tf.stop_gradient(weights))
-        )
-        return Lesson(images, classes, weights), judged
+        images, box = self._view(unlabelled, tf.stack([self.seed, step]))
+        said = (nearest(part, unlabelled.points) for part in (classes, tf.stop_gradient(weights)))
+        return Lesson(*(cutmix.pasted(part, box) for part in (images, *said))), judged
 
-    def _view(
-        self, images: tf.Tensor, changed: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _view(self, unlabelled: Views, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The images of the student's view, and the boxes (N, H, W) that others are pasted into."""
-        size = tf.shape(images)
-        return changed, views.boxes(size[0], size[1], size[2], seed)
+        size = tf.shape(unlabelled.changed)
+        return unlabelled.changed, cutmix.boxes(size[0], size[1], size[2], seed)
 
     def chance_right(self, probabilities: tf.Tensor, judged: tf.Tensor) -> tf.Tensor:
         """P(right) of the most probable class, see `calibration`.

@@ -170,7 +170,7 @@ class Session:
             batch_size=config.batch_size,
             unlabelled_batch_size=config.unlabelled_batch_size,
             augmentations=config.augment,
-            pairs=self.model.takes_pairs,
+            views=self.model.takes_views,
             seed=config.seed,
             start_step=part.start,
         )
