@@ -1,6 +1,6 @@
 """The configuration of a run: one flat, frozen dataclass; YAML in and out; every range check.
 
-The defaults stand here and nowhere else. Each setting carries its help text and its range in
+The defaults stand here and nowhere else, but for those that depend on the recipe (`recipes`). Each setting carries its help text and its range in
 the field's metadata, from which `docs/configuration.md` is checked.
 """
 

@@ -23,7 +23,7 @@ from tfadvseg.run_folder import RunFolder
 @click.option(
     "--recipe",
     metavar="|".join(RECIPES),
-    help="S alone; S and D on labelled images; the paper's method; its thresholds found by itself.",
+    help="S alone; S and D on labelled images; the paper's method; ours, with its own thresholds.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting.")
 @click.option(
