@@ -1,7 +1,8 @@
 """The configuration of a run: one flat, frozen dataclass; YAML in and out; every range check.
 
-The defaults stand here and nowhere else, but for those that depend on the recipe (`recipes`). Each setting carries its help text and its range in
-the field's metadata, from which `docs/configuration.md` is checked.
+The defaults stand here and nowhere else, but for those that depend on the recipe (`recipes`). Each
+setting carries its help text and its range in the field's metadata, from which
+`docs/configuration.md` is checked.
 """
 
 from __future__ import annotations
