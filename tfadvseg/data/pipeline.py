@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -56,11 +57,7 @@ def load_pool(
         slice_axis: how volumes are cut, see `slicing`.
         progress: wraps the cases to show how far reading has come.
     """
-    any_slices = tf.TensorSpec((None, None, None, None), tf.float32)
-    any_masks = tf.TensorSpec((None, None, None), tf.uint8)
-    pixel = tf.TensorSpec((2,), tf.float32)
-    to_images = tf.function(preprocessing.images, input_signature=[any_slices, pixel])
-    to_masks = tf.function(preprocessing.masks, input_signature=[any_masks, pixel])
+    to_images, to_masks = _graphs(preprocessing)
 
     def read(case: Case) -> tuple[np.ndarray, np.ndarray | None]:
         image = read_image(case.image)
@@ -82,6 +79,18 @@ def load_pool(
     names = [case.patient for case in cases]
     patients = np.repeat(names, [len(part) for part in images])
     return Pool(_joined(images), None if masks[0] is None else _joined(masks), patients)
+
+
+@lru_cache(maxsize=8)
+def _graphs(preprocessing: Preprocessing) -> tuple[Callable, Callable]:
+    """`Preprocessing.images` and `masks` as graphs, traced once for all pools of a run."""
+    any_slices = tf.TensorSpec((None, None, None, None), tf.float32)
+    any_masks = tf.TensorSpec((None, None, None), tf.uint8)
+    pixel = tf.TensorSpec((2,), tf.float32)
+    return (
+        tf.function(preprocessing.images, input_signature=[any_slices, pixel]),
+        tf.function(preprocessing.masks, input_signature=[any_masks, pixel]),
+    )
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
