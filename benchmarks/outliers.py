@@ -81,7 +81,12 @@ def examine(data: Path, name: str) -> dict[str, Any]:
 
 
 def _pool(cases: Sequence[Case], config: Config) -> Pool:
-    return load_pool(cases, Preprocessing.from_config(config), slice_axis=config.slice_axis)
+    return load_pool(
+        cases,
+        Preprocessing.from_config(config),
+        slice_axis=config.slice_axis,
+        ignore_label=config.ignored(),
+    )
 
 
 if __name__ == "__main__":

@@ -180,7 +180,9 @@ def write_case(folder, name, image, mask=None):
 
 def load(cases, size=(4, 6), window=(0.0, 255.0), crop=None, **settings):
     preprocessing = Preprocessing(size, crop, window)
-    return load_pool(cases, preprocessing, **{"slice_axis": "acquisition", **settings})
+    return load_pool(
+        cases, preprocessing, **{"slice_axis": "acquisition", "ignore_label": 255, **settings}
+    )
 
 
 def test_load_pool_reads_images_and_masks_in_order(tmp_path, rng):
@@ -203,20 +205,20 @@ def test_load_pool_of_images_without_masks_has_none(tmp_path, rng):
     assert pool.images.shape == (1, 4, 6, 1)
 
 
-def test_load_pool_brings_sizes_together_and_takes_what_lies_outside_as_background(tmp_path):
+def test_load_pool_brings_sizes_together_and_ignores_what_lies_outside(tmp_path):
     cases = [
         write_case(tmp_path, f"c{i}", np.full(size, 255, np.uint8), np.ones(size, np.uint8))
         for i, size in enumerate([(8, 12), (4, 4), (16, 4)])
     ]
-    pool = load(cases)
+    pool = load(cases, ignore_label=99)
     whole, square, tall = np.ones((4, 6)), np.zeros((4, 6)), np.zeros((4, 6))
     square[:, 1:5], tall[:, 2:4] = 1, 1  # a tall image covers one column, spread over two
     np.testing.assert_allclose(pool.images[0, ..., 0], whole, atol=1e-6)
     np.testing.assert_allclose(pool.images[1, ..., 0], square, atol=1e-6)
     np.testing.assert_array_equal(pool.masks[0], whole)
-    np.testing.assert_array_equal(pool.masks[1], square)
-    assert (pool.masks[2][:, 2:4] == 1).any()
-    assert (pool.masks[2][:, [0, 1, 4, 5]] == 0).all()
+    np.testing.assert_array_equal(pool.masks[1], np.where(square, 1, 99))
+    assert set(np.unique(pool.masks[2])) == {1, 99}
+    assert (pool.masks[2][:, [0, 1, 4, 5]] == 99).all()
 
 
 def test_load_pool_reads_colour_and_16_bit(tmp_path, rng):

@@ -16,8 +16,8 @@ class Preprocessing(preprocess.Preprocessing):
     def image(self, image, *spacing):
         return self.images(image[None], *spacing)[0]
 
-    def mask(self, mask, *spacing):
-        return self.masks(mask[None], *spacing)[0]
+    def mask(self, mask, outside, *spacing):
+        return self.masks(mask[None], outside, *spacing)[0]
 
     def restore(self, maps, shape, *spacing):
         return super().restore(maps[None], shape, *spacing)[0]
@@ -80,7 +80,7 @@ def test_an_image_of_the_networks_size_stays_as_it_is(rng):
     mask = tf.constant(rng.integers(0, 3, (8, 12)), tf.uint8)
     same = Preprocessing((8, 12), None, UNIT)
     np.testing.assert_array_equal(same.image(image), image)
-    np.testing.assert_array_equal(same.mask(mask), mask)
+    np.testing.assert_array_equal(same.mask(mask, 255), mask)
     np.testing.assert_array_equal(same.restore(image, tf.constant([8, 12])), image)
 
 
@@ -93,17 +93,17 @@ def test_a_crop_without_resizing_cuts_the_centre_exactly(rng, shape, top, left):
     crop = Preprocessing((8, 8), (8, 8), UNIT)
     rows, columns = slice(top, top + 8), slice(left, left + 8)
     np.testing.assert_array_equal(crop.image(image), image[rows, columns])
-    np.testing.assert_array_equal(crop.mask(mask), mask[rows, columns])
+    np.testing.assert_array_equal(crop.mask(mask, 255), mask[rows, columns])
 
 
-def test_a_crop_larger_than_the_image_is_filled_with_0_and_background(rng):
+def test_a_crop_larger_than_the_image_is_filled_with_0_and_ignored(rng):
     image = tf.constant(rng.uniform(0.1, 1, (5, 20, 1)), tf.float32)
     mask = tf.constant(rng.integers(0, 3, (5, 20)), tf.uint8)
     crop = Preprocessing((8, 8), (8, 8), UNIT)
-    expected, expected_mask = np.zeros((8, 8, 1)), np.zeros((8, 8))
+    expected, expected_mask = np.zeros((8, 8, 1)), np.full((8, 8), 255)
     expected[2:7], expected_mask[2:7] = image[:, 6:14], mask[:, 6:14]
     np.testing.assert_array_equal(crop.image(image), expected)
-    np.testing.assert_array_equal(crop.mask(mask), expected_mask)
+    np.testing.assert_array_equal(crop.mask(mask, 255), expected_mask)
 
 
 def test_a_crop_is_resized_to_the_networks_size(rng):
@@ -115,7 +115,7 @@ def test_a_crop_is_resized_to_the_networks_size(rng):
 
 
 @pytest.mark.parametrize("wide", [True, False])
-def test_aspect_ratio_is_kept_with_0_and_background_outside(rng, wide):
+def test_aspect_ratio_is_kept_with_0_and_ignore_outside(rng, wide):
     shape, inner = ((10, 20), (8, 16)) if wide else ((20, 10), (16, 8))
     image = tf.constant(rng.uniform(0.1, 1, (*shape, 1)), tf.float32)
     whole = Preprocessing((16, 16), None, UNIT)
@@ -124,9 +124,9 @@ def test_aspect_ratio_is_kept_with_0_and_background_outside(rng, wide):
     expected = np.zeros((16, 16, 1))
     expected[inside] = tf.image.resize(image, inner, antialias=True)
     np.testing.assert_allclose(seen, expected, atol=1e-5)
-    label = np.zeros((16, 16))
-    label[inside] = 1
-    np.testing.assert_array_equal(whole.mask(tf.ones(shape, tf.uint8)), label)
+    ignored = np.full((16, 16), 9)
+    ignored[inside] = 1
+    np.testing.assert_array_equal(whole.mask(tf.ones(shape, tf.uint8), 9), ignored)
 
 
 def test_the_same_scale_serves_both_axes():
@@ -140,9 +140,9 @@ def test_the_same_scale_serves_both_axes():
 
 def test_masks_are_taken_from_the_pixel_under_the_centre():
     mask = tf.constant([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]], tf.uint8)
-    shrunk = Preprocessing((2, 2), None, UNIT).mask(mask)
+    shrunk = Preprocessing((2, 2), None, UNIT).mask(mask, 255)
     np.testing.assert_array_equal(shrunk, [[5, 7], [13, 15]])
-    enlarged = Preprocessing((8, 8), None, UNIT).mask(mask)
+    enlarged = Preprocessing((8, 8), None, UNIT).mask(mask, 255)
     np.testing.assert_array_equal(enlarged, np.kron(mask, np.ones((2, 2))))
 
 
@@ -152,7 +152,7 @@ def test_masks_lie_where_the_image_lies(rng):
     for crop in (None, (40, 60)):
         both = Preprocessing((24, 36), crop, UNIT)
         seen = both.image(tf.constant(mask[..., np.newaxis], tf.float32)).numpy()[..., 0]
-        taken = both.mask(tf.constant(mask)).numpy()
+        taken = both.mask(tf.constant(mask), 0).numpy()
         assert (taken[seen > 0.9] == 1).all()
         assert (taken[seen < 0.1] == 0).all()
 
@@ -289,7 +289,7 @@ def test_pixels_get_the_wished_size_and_come_back(spacing):
     expected = np.zeros((16, 20))
     expected[4:12, 6:14] = 1
     np.testing.assert_array_equal(seen > 0.5, expected)
-    mask = millimetres.mask(tf.constant(square, tf.uint8), spacing)
+    mask = millimetres.mask(tf.constant(square, tf.uint8), 255, spacing)
     np.testing.assert_array_equal(mask, expected)
     back = millimetres.restore(tf.constant(seen[..., None]), tf.constant(shape), spacing)
     middle = tuple(length // 2 for length in shape)

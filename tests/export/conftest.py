@@ -36,7 +36,6 @@ def trained_run(tiny, tmp_path_factory):
     patients = {"patient_pattern": r"(p\d)_", "val_patients": 3, "test_patients": 1}
     settings = {"recipe": "supervised", "norm": "instance", "window": (0, 255), **patients}
     steps = {"steps": 120, "validate_every": 60, "learning_rate": 0.01, "averaging": 0.0}
-    steps["base_filters"] = 8  # with four, it hangs on the seed whether it finds the discs
     run = tmp_path_factory.mktemp("trained") / "discs"
     fit(Config(**{**tiny, "data": str(folder), **settings, **steps}), run)
     return run

@@ -47,17 +47,19 @@ def load_pool(
     preprocessing: Preprocessing,
     *,
     slice_axis: str,
+    ignore_label: int,
     progress: Progress = silent,
 ) -> Pool:
-    """Reads the slices of every case once; what lies outside the slice is background.
+    """Reads the slices of every case once; what lies outside the slice is ignored.
 
     Args:
         cases: all with a mask, or all without; at least one.
         preprocessing: window, crop and size.
         slice_axis: how volumes are cut, see `slicing`.
+        ignore_label: mask value for pixels outside the slice.
         progress: wraps the cases to show how far reading has come.
     """
-    to_images, to_masks = _graphs(preprocessing)
+    to_images, to_masks = _graphs(preprocessing, ignore_label)
 
     def read(case: Case) -> tuple[np.ndarray, np.ndarray | None]:
         image = read_image(case.image)
@@ -82,14 +84,17 @@ def load_pool(
 
 
 @lru_cache(maxsize=8)
-def _graphs(preprocessing: Preprocessing) -> tuple[Callable, Callable]:
+def _graphs(preprocessing: Preprocessing, ignore_label: int) -> tuple[Callable, Callable]:
     """`Preprocessing.images` and `masks` as graphs, traced once for all pools of a run."""
     any_slices = tf.TensorSpec((None, None, None, None), tf.float32)
     any_masks = tf.TensorSpec((None, None, None), tf.uint8)
     pixel = tf.TensorSpec((2,), tf.float32)
     return (
         tf.function(preprocessing.images, input_signature=[any_slices, pixel]),
-        tf.function(preprocessing.masks, input_signature=[any_masks, pixel]),
+        tf.function(
+            lambda masks, spacing: preprocessing.masks(masks, ignore_label, spacing),
+            input_signature=[any_masks, pixel],
+        ),
     )
 
 

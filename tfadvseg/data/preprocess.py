@@ -71,19 +71,17 @@ class Preprocessing:
         )
         return _sample(images, rows, columns)
 
-    def masks(self, masks: tf.Tensor, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
-        """Samples masks (N, H, W), nearest neighbour; off the slice is background, class 0.
-
-        It counts as such in training: were it ignored in label maps and predictions of labelled
-        images, the discriminator would know those of unlabelled images, without masks, by it.
-        """
+    def masks(self, masks: tf.Tensor, outside: int, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
+        """Samples masks (N, H, W), nearest neighbour, with the value `outside` off the slice."""
         shape = tf.shape(masks)[1:3]
         for i, (start, step) in enumerate(self._axes(shape, spacing)):
             centres = start + (tf.range(self.size[i], dtype=tf.float32) + 0.5) * step
             inside = (centres >= 0) & (centres < tf.cast(shape[i], tf.float32))
             nearest = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, shape[i] - 1)
             inside = tf.reshape(inside, (1, -1, 1) if i == 0 else (1, 1, -1))
-            masks = tf.gather(masks, nearest, axis=1 + i) * tf.cast(inside, masks.dtype)
+            masks = tf.where(
+                inside, tf.gather(masks, nearest, axis=1 + i), tf.cast(outside, masks.dtype)
+            )
         return masks
 
     def restore(self, maps: tf.Tensor, shape: tf.Tensor, spacing: Any = (1.0, 1.0)) -> tf.Tensor:

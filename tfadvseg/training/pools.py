@@ -43,6 +43,7 @@ def load_pools(config: Config, split: Split, console: Console) -> Pools:
             cases,
             Preprocessing.from_config(config),
             slice_axis=config.slice_axis,
+            ignore_label=config.ignored(),
             progress=bar(console, f"Loading {name} images"),
         )
 
