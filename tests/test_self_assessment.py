@@ -11,6 +11,9 @@ from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.image import Source
 from tfadvseg.evaluation import score_cases
 from tfadvseg.inference.predictor import Prediction, SlicePredictor
+from tfadvseg.report.confidence import confidence
+from tfadvseg.report.results import read_result
+from tfadvseg.reporting import self_assessment
 from tfadvseg.self_assessment import quality
 
 NAMES = ("background", "vessel")
@@ -76,6 +79,19 @@ def test_of_a_single_patient_nothing_is_known_that_could_judge_him(predictor, ca
     fold = calibrate(predictor, cases[:1]).fair_to("p0")
     np.testing.assert_array_equal(fold.coefficients, [[0, 1, 0]] * 2)
     np.testing.assert_array_equal(fold.unseen, [1, 0])
+
+
+def test_what_was_found_on_a_single_patient_is_not_judged_on_him(predictor, cases):
+    alone = calibrate(predictor, cases[:1])
+    result = score_cases(predictor, cases[:1], "val", calibration=alone)
+    assert result["calibration"]["after"] is None
+    assert "not known when calibrated (it takes two validation patients)" in self_assessment(result)
+    page = confidence(read_result(result))
+    assert "there is one validation patient" in page and "calibrated: ECE" not in page
+    assert "segmenter&#x27;s probability: ECE" in page
+    others = score_cases(predictor, cases[1:], "test", calibration=alone)
+    assert others["calibration"]["after"]["foreground"]["ece"] is not None
+    assert "one validation patient" not in confidence(read_result(others))
 
 
 def test_the_error_falls_and_the_dice_is_foretold(predictor, calibration, cases):

@@ -34,8 +34,14 @@ def harms(history: Sequence[Row]) -> bool:
     return all(row["val_dice"] < worse and _taught(row) for row in since[-PATIENCE:])
 
 
-def troubles(history: Sequence[Row], recipe: str) -> dict[str, str]:
-    """What to mend, by a short name: each with the figures that show it, and the recipe's mend."""
+def troubles(history: Sequence[Row], recipe: str, steps: int) -> dict[str, str]:
+    """What to mend, by a short name: each with the figures that show it, and the mend.
+
+    Args:
+        history: as of `harms`.
+        recipe: of the run; the mend depends on it.
+        steps: of the whole run.
+    """
     found = {}
     if harms(history):
         found["unlabelled images harm"] = (
@@ -45,7 +51,8 @@ def troubles(history: Sequence[Row], recipe: str) -> dict[str, str]:
         )
     unused = _steps_without(history, "kept")
     last = history[-1] if history else {}
-    if unused >= UNUSED_STEPS:
+    never = last.get("step") == steps and unused == _steps_of_stage(history)
+    if unused >= UNUSED_STEPS or unused and never:
         mend = "Label more patients, or train longer"
         if recipe != "strong":
             said = last.get("d_fake_unlabelled", math.nan)
@@ -76,13 +83,29 @@ def troubles(history: Sequence[Row], recipe: str) -> dict[str, str]:
     return found
 
 
-def all_troubles(history: Sequence[Row], recipe: str) -> dict[str, tuple[int, str]]:
+def all_troubles(history: Sequence[Row], recipe: str, steps: int) -> dict[str, tuple[int, str]]:
     """The troubles of a whole run, each with the step at which it was first told."""
     found: dict[str, tuple[int, str]] = {}
     for stop, row in enumerate(history, start=1):
-        for name, text in troubles(history[:stop], recipe).items():
+        for name, text in troubles(history[:stop], recipe, steps).items():
             found.setdefault(name, (int(row["step"]), text))
     return found
+
+
+def best_model(history: Sequence[Row]) -> str:
+    """Of which step `best.keras` is, and whether unlabelled images had a part in it; in a sentence.
+
+    It is the first of the highest validation Dice, without validation the last; nothing is said of
+    an empty history.
+    """
+    if not history:
+        return ""
+    scored = [row for row in history if _validated(row)]
+    best = max(scored, key=lambda row: row["val_dice"]) if scored else history[-1]
+    semi = [row for row in history if row["stage"] == SEMI]
+    early = semi and history.index(best) < history.index(semi[0])
+    why = ", before unlabelled images were used" if early else ""
+    return f"best.keras is the model of step {int(best['step'])}{why}."
 
 
 def _classes(row: Row) -> list[str]:
@@ -92,13 +115,23 @@ def _classes(row: Row) -> list[str]:
 
 def _steps_without(history: Sequence[Row], column: str) -> int:
     """Steps of the stage, up to the last, in which that share of trusted pixels was nothing."""
-    starts = [0, *(row["step"] for row in history)]
     unused = 0
-    for start, row in zip(reversed(starts[:-1]), reversed(history), strict=True):
+    for row, length in reversed(_lengths(history)):
         if row["stage"] != SEMI or _taught(row, column):
             break
-        unused += int(row["step"] - start)
+        unused += length
     return unused
+
+
+def _steps_of_stage(history: Sequence[Row]) -> int:
+    """Steps with unlabelled images so far."""
+    return sum(length for row, length in _lengths(history) if row["stage"] == SEMI)
+
+
+def _lengths(history: Sequence[Row]) -> list[tuple[Row, int]]:
+    """Every row with the steps that it is about."""
+    starts = [0, *(row["step"] for row in history)]
+    return [(row, int(row["step"] - start)) for start, row in zip(starts, history, strict=False)]
 
 
 def _before(history: Sequence[Row]) -> float | None:

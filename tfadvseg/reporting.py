@@ -62,11 +62,14 @@ def surface_table(result: dict[str, Any]) -> Table | None:
 
 def self_assessment(result: dict[str, Any]) -> str:
     """How well the model knows how good it is, in a sentence."""
-    before, after = (result["calibration"][name]["foreground"] for name in ("before", "after"))
+    before, after = (result["calibration"][name] for name in ("before", "after"))
+    calibrated = "not known when calibrated (it takes two validation patients)"
+    if after is not None:
+        calibrated = f"calibrated {_number(after['foreground']['ece'])}"
     quality = result["quality"]
     return (
-        f"Calibration error on foreground pixels: {_number(before['ece'])}, calibrated "
-        f"{_number(after['ece'])}. Predicted and true Dice of {quality['cases']} cases: Pearson "
+        f"Calibration error on foreground pixels: {_number(before['foreground']['ece'])}, "
+        f"{calibrated}. Predicted and true Dice of {quality['cases']} cases: Pearson "
         f"{_number(quality['pearson'])}, Spearman {_number(quality['spearman'])}, mean error "
         f"{_number(quality['mean_absolute_error'])}."
     )

@@ -83,6 +83,11 @@ class RunFolder:
         """The content of a JSON file of the run."""
         return json.loads((self.path / name).read_text(encoding="utf-8"))
 
+    def read_outliers(self) -> dict[str, Any]:
+        """Which unlabelled patients are unlike the labelled ones (`names`), and if `excluded`."""
+        known = (self.path / "outliers.json").is_file()
+        return self.read_json("outliers.json") if known else {"names": [], "excluded": False}
+
     def write_json(self, name: str, content: Any) -> None:
         """Writes a JSON file of the run."""
         write_text(self.path / name, json.dumps(content, indent=1) + "\n")

@@ -30,6 +30,7 @@ class SelfAssessment:
         self._predictor, self._calibration = predictor, calibration
         names = predictor.config.classes or ()
         self._before, self._after = Reliability(names), Reliability(names)
+        self._judged = True
 
     def segment(
         self, image: Image, truth: np.ndarray, patient: str
@@ -45,6 +46,7 @@ class SelfAssessment:
             The mask, and `predicted_dice` as in `metrics.json`.
         """
         config, calibration = self._predictor.config, self._calibration.fair_to(patient)
+        self._judged &= self._calibration.judges(patient)
         cut, mask = slicing(image.geometry, config.slice_axis), np.empty(truth.shape, np.uint8)
         slices, labels, expected = cut.cut(mask), cut.cut(truth), CaseQuality(calibration)
         for part, prediction in self._predictor.stream(image):
@@ -63,10 +65,12 @@ class SelfAssessment:
     def to_json(self, per_case: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The blocks `calibration` and `quality` of `metrics.json`, for its `per_case`.
 
-        The first has the calibration errors of S's own probability (`before`), and of P(right).
+        The first has the calibration errors of S's own probability (`before`), and of P(right)
+        (`after`): None on the only patient that it was found on.
         """
+        after = self._after.to_json() if self._judged else None
         return {
-            "calibration": {"before": self._before.to_json(), "after": self._after.to_json()},
+            "calibration": {"before": self._before.to_json(), "after": after},
             "quality": quality(per_case, self._predictor.config.classes or ()),
         }
 

@@ -116,6 +116,16 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(phantom, tmp_path, opt
     assert "is a folder" in call(phantom, option, tmp_path, status=2).stderr
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_a_file_of_another_kind_is_not_replaced(phantom, tmp_path, option):
+    table, own = (phantom / "cases.csv").read_bytes(), tmp_path / "own"
+    result = call(phantom, option, phantom / "cases.csv", status=2)
+    assert "it would be lost" in result.stderr and len(lines_of(result)) == 1
+    assert (phantom / "cases.csv").read_bytes() == table
+    for _ in range(2):  # the second time it is its own file
+        assert f"Wrote {own}" in call(phantom, option, own).stdout
+
+
 def test_page_has_the_summary_and_an_overlay_of_each_case(page_of, phantom, tmp_path):
     page = page_of(phantom)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in (

@@ -75,6 +75,13 @@ def test_other_folders_are_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_evaluate_replaces_nothing_but_its_own_files(run, option):
+    before = (run / "config.yaml").read_bytes()
+    assert "it would be lost" in call("evaluate", run, option, run / "config.yaml", status=2)
+    assert (run / "config.yaml").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["folder", "missing/page.html"])
 def test_a_page_that_cannot_be_written_is_refused_before_anything_is_read(run, tmp_path, name):
     (tmp_path / "folder").mkdir()

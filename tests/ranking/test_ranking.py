@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from scipy.special import expit
 
 from tfadvseg.cli import main
+from tfadvseg.run_folder import RunFolder
 
 
 def call(*arguments):
@@ -44,6 +45,7 @@ def test_the_image_of_which_least_is_known_comes_first(make_clear_run, data, add
     assert len(pictures) == 8
     assert pictures["p5_a: doubt"].mean() > pictures["p3_a: doubt"].mean() + 5
     assert "Whole patients" in page.headings
+    assert 0 < float(rows["p5_a"]["patient_novelty"]) <= 1
 
 
 def test_the_numbers_are_those_worked_out_by_hand(make_clear_run, data, add, out):
@@ -116,6 +118,35 @@ def test_labelled_images_that_are_gone_are_said(make_clear_run, data, add, out, 
     assert "of the 1 images that the run was trained on, 1 are not in" in printed
 
 
+def test_a_folder_of_images_does_not_hide_whose_they_are(make_clear_run, data, add, out):
+    run = make_clear_run()
+    add("p2_b", 135)
+    add("p3_a", 135)
+    (data / "cases.csv").write_text(
+        "file,patient\np1_a.png,p1\np2_a.png,p2\np2_b.png,p2\np3_a.png,someone\n"
+    )
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("patient_pattern", "# patient_pattern"))
+    rows, printed = ranked(run, data / "images", out)
+    assert list(rows) == ["p3_a"] and rows["p3_a"]["patient"] == "someone"
+    assert "left out as they are labelled: 1" in printed and "may not train: 2" in printed
+
+
+def test_patients_unlike_the_labelled_ones(make_clear_run, data, add, out, read_page):
+    run = make_clear_run()
+    for name in ("p3_a", "p4_a", "p5_a"):
+        add(name, 135)
+    found = {"names": ["p5", "p9"], "excluded": False}
+    RunFolder(run).write_json("outliers.json", found)
+    rows, printed = ranked(run, data, out)
+    warning = "another part of the body: p5; look at them"
+    assert "p5_a" in rows and warning in " ".join(printed.split())
+    assert warning in read_page(out.with_suffix(".html")).text
+    RunFolder(run).write_json("outliers.json", found | {"excluded": True})
+    rows, printed = ranked(run, data, out)
+    assert {*rows} == {"p3_a", "p4_a"} and "who are unlike the labelled ones: 1" in printed
+
+
 class TestRefusals:
     def refused(self, out, *arguments, words):
         result = call(*arguments, "--out", out)
@@ -127,6 +158,18 @@ class TestRefusals:
     def test_wrong_outputs(self, tmp_path):
         for name, word in (("a.txt", ".csv"), ("none/a.csv", "no folder")):
             self.refused(tmp_path / name, tmp_path, tmp_path, words=[word])
+
+    def test_files_of_another_kind(self, make_clear_run, data, add, tmp_path):
+        add("p3_a", 135)
+        run, table = make_clear_run(), tmp_path / "list.csv"
+        table.write_text("image,patient\ndata/images/p3_a.png,p3\n")
+        result = call(run, table, "--out", table)
+        assert result.exit_code == 2 and "it would be lost" in result.output
+        assert table.read_text().startswith("image,patient")
+        page = tmp_path / "own.html"
+        page.write_text("<p>mine</p>")
+        assert call(run, data, "--out", page.with_suffix(".csv")).exit_code == 2
+        assert page.read_text() == "<p>mine</p>" and not page.with_suffix(".csv").exists()
 
     def test_no_run(self, tmp_path, out):
         self.refused(out, tmp_path, tmp_path, words=["not a run folder"])

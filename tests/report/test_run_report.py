@@ -35,7 +35,7 @@ def test_what_fit_writes_at_its_end(judged, read_page):
     before, after = (
         metrics["calibration"][said]["foreground"]["ece"] for said in ("before", "after")
     )
-    assert f"S's probability: ECE {before:.3f}" in page.text
+    assert f"segmenter's probability: ECE {before:.3f}" in page.text
     assert f"calibrated: ECE {after:.3f}" in page.text
     assert f"mean error {metrics['quality']['mean_absolute_error']:.3f}" in page.text
     assert "Labelled patients: phantom" in page.text and "lambda_semi" in page.text
@@ -56,7 +56,8 @@ def test_scores_are_over_patients_with_their_interval(make_run, make_metrics, tm
     make_run(tmp_path / "run", make_metrics(dice))
     write_run_report(tmp_path / "run")
     page = read_page(tmp_path / "run" / "report.html")
-    assert "Dice 0.698 on the test split, 40 cases of 40 patients (95% interval" in page.text
+    assert "Dice 0.698, mean over the patients, on the test split, 40 cases of 40" in page.text
+    assert "40 patients (95% interval" in page.text
     assert "10 more patients with a higher Dice" in page.text
     assert "p0" in page.text and "p39" not in page.text
     assert "best.keras is not there" in page.text

@@ -157,9 +157,12 @@ def test_unlabelled_images_of_another_kind(config, noise, exclude, tmp_path, rea
     assert {"noise_1", "noise_2"} <= beyond and record["excluded"] == exclude
     told = " ".join(console.export_text().split())
     assert f"{len(beyond)} of 3 unlabelled patients are unlike the labelled ones" in told
-    assert ("They are left out." in told) == exclude
+    left = 3 - len(beyond)
+    assert (f"They are left out, {left} are left." in told) == exclude
     page = read_page(tmp_path / "run" / "report.html").text
     assert f"{'left out' if exclude else 'used all the same'}: noise_" in page
+    assert ("unlabelled, with those left out" in page) == exclude
+    assert "best.keras is the model of step" in told and "best.keras is the model of step" in page
     assert "judged on one patient, phantom002; with two or more (val_patients) it is" in told
     assert re.search(r"D\(label\) 0\..* kept \(right\): background \d+% \(\d+%\), aorta 0%", told)
     assert ("Leave them out with --exclude-outliers." in told) != exclude

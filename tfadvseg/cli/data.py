@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import check_writable, terminal
+from tfadvseg.cli.options import PAGE, check_writable, terminal
 from tfadvseg.errors import DataWarning
 from tfadvseg.run_folder import write_text
 
@@ -87,7 +87,8 @@ def check(
     FOLDER is a data folder in any layout that fit reads. The exit status is 2 if an error has to
     be mended before training, and 0 if there are warnings only.
     """
-    check_writable(file, report)
+    check_writable(file, '"unusable": ')
+    check_writable(report, PAGE)
     from tfadvseg.config import Config
     from tfadvseg.data.checks.check import check_data, summary
     from tfadvseg.data.checks.findings import lines

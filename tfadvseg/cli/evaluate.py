@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import CHECKPOINT, RUN, check_writable, quiet_tensorflow, terminal
+from tfadvseg.cli.options import (
+    CHECKPOINT,
+    PAGE,
+    RUN,
+    check_writable,
+    quiet_tensorflow,
+    terminal,
+)
 from tfadvseg.run_folder import RunFolder, write_text
 
 
@@ -40,7 +47,8 @@ def evaluate(
 
     Predictions are compared with the masks on the original grid of every case.
     """
-    check_writable(file, report)
+    check_writable(file, '"pooled": {')
+    check_writable(report, PAGE)
     RunFolder(run).read_config()
     with quiet_tensorflow():
         from tfadvseg import evaluation

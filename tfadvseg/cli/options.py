@@ -13,6 +13,9 @@ from rich.console import Console
 
 from tfadvseg.errors import InputError
 
+# What stands near the beginning of what commands write, to know it by.
+PAGE = '<meta name="generator" content="tfadvseg">'
+BEGINNING = 4096  # bytes
 RUN = click.argument("run", type=click.Path(path_type=Path))
 CHECKPOINT = click.option(
     "--checkpoint",
@@ -28,16 +31,31 @@ def terminal() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
-def check_writable(*files: Path | None) -> None:
-    """Refuses before anything is read what could not be written at the end.
+def check_writable(file: Path | None, mark: str) -> None:
+    """Refuses before anything is read what could not be written at the end, or would be lost.
+
+    Args:
+        file: to write, or None.
+        mark: what stands near the beginning of every such file; one that has it is replaced.
 
     Raises:
-        InputError: if one is a folder, or lies in no folder.
+        InputError: if it is a folder, lies in no folder, or is a file of another kind.
     """
-    for file in files:
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-            raise InputError(f"{file} cannot be written: {wrong}; give a file in a folder")
+    if file is None:
+        return
+    if file.is_dir() or not file.parent.is_dir():
+        wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise InputError(f"{file} cannot be written: {wrong}; give a file in a folder")
+    if file.is_file() and file.stat().st_size and mark.encode() not in _beginning(file):
+        raise InputError(
+            f"{file} exists and is not what this command writes: it would be lost; give another "
+            "name, or remove it"
+        )
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(BEGINNING)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import RUN, check_writable, quiet_tensorflow, terminal
+from tfadvseg.cli.options import PAGE, RUN, check_writable, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
 from tfadvseg.run_folder import RunFolder, write_text
 
@@ -29,7 +29,8 @@ def rank(run: Path, folder: Path, out: Path) -> None:
     if out.suffix.lower() != ".csv":
         raise InputError(f"--out {out}: expected a file that ends in .csv")
     sheet = out.with_suffix(".html")
-    check_writable(out, sheet)
+    check_writable(out, "rank,case,file,patient,")
+    check_writable(sheet, PAGE)
     RunFolder(run).read_config()
     with quiet_tensorflow():
         from tfadvseg.ranking import ranking
@@ -43,7 +44,7 @@ def rank(run: Path, folder: Path, out: Path) -> None:
     ranking.write_csv(result, out)
     write_text(sheet, page)
     console.print(ranking_table(result))
-    for line in result.pool.left_out():
+    for line in result.pool.notes():
         console.print(line)
     console.print(f"Wrote {out}")
     console.print(f"Wrote {sheet}")

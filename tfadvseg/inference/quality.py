@@ -99,6 +99,10 @@ class Calibration:
         """That which was found without a patient, to judge him by."""
         return self.without.get(patient, self)
 
+    def judges(self, patient: str) -> bool:
+        """Whether anybody else is left to tell how right the model is about a patient."""
+        return patient not in self.without or len(self.without) > 1
+
     def chance_present(self, expected: np.ndarray) -> np.ndarray:
         """P(present) of every class, (C,), from the pixels (C,) that are to be expected."""
         fitted = np.tile(calibration.LONE, (len(expected), 1))

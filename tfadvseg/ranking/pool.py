@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfadvseg.data.folders.cases import Case, read_data_folder, read_images
+from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.run_folder import RunFolder
 
@@ -22,21 +23,34 @@ class Pool:
         with_mask: number of cases that are left out as they have a mask.
         held_out: number of cases that are left out as their patients validate or test the run:
             their labels would not train.
+        excluded: number of cases that are left out as the run left their patients out, being unlike
+            the labelled ones.
+        unlike: patients of `cases` who are unlike the labelled ones too, but were used.
     """
 
     cases: tuple[Case, ...]
     labelled: tuple[Case, ...]
     with_mask: int
     held_out: int
+    excluded: int
+    unlike: tuple[str, ...]
 
-    def left_out(self) -> list[str]:
-        """In words how many cases are left out, and why."""
+    def notes(self) -> list[str]:
+        """In words how many cases are left out and why, and who is unlike the labelled ones."""
         lines = []
         if self.with_mask:
             lines.append(f"Images left out as they are labelled: {self.with_mask}")
         if self.held_out:
             why = "their patients validate or test the run, and may not train"
             lines.append(f"Images left out as {why}: {self.held_out}")
+        if self.excluded:
+            why = "the run left out their patients, who are unlike the labelled ones"
+            lines.append(f"Images left out as {why}: {self.excluded}")
+        if self.unlike:
+            lines.append(
+                f"Unlike the labelled patients, from another scanner or another part of the body: "
+                f"{some(self.unlike)}; look at them before you label them."
+            )
         return lines
 
 
@@ -51,29 +65,47 @@ def find_pool(run: Path, root: Path) -> Pool:
         InputError: if there is no such run or folder, or if every image has a mask.
     """
     folder = RunFolder(run)
-    reading = folder.read_config().reading()
-    labelled = _labelled(folder)
+    of_run = _cases_of_run(folder)
+    labelled = _labelled(folder, of_run)
+    split, outliers = folder.read_json("split.json")["patients"], folder.read_outliers()
+    held_out = {*split["val"], *split["test"]}
+    excluded = {*outliers["names"]} if outliers["excluded"] else set()
     known = {case.image.path.resolve() for case in labelled}
-    patients = folder.read_json("split.json")["patients"]
-    held_out = {*patients["val"], *patients["test"]}
-    found = read_images(root, **reading)
+    patients = {case.image.path.resolve(): case.patient for case in of_run}
+    found = [
+        replace(case, patient=patients.get(case.image.path.resolve(), case.patient))
+        for case in read_images(root, **folder.read_config().reading())
+    ]
     without = [case for case in found if not case.mask and case.image.path.resolve() not in known]
-    cases = tuple(case for case in without if case.patient not in held_out)
+    free = [case for case in without if case.patient not in held_out]
+    cases = tuple(case for case in free if case.patient not in excluded)
     if not cases:
         raise InputError(
-            f"{root}: no image to label: of {len(found)}, {len(found) - len(without)} have a mask "
-            f"and {len(without)} are of validation or test patients; add images without a mask"
+            f"{root}: no image to label: of {len(found)}, {len(found) - len(without)} have a mask, "
+            f"{len(without) - len(free)} are of validation or test patients and "
+            f"{len(free)} of patients that the run left out; add images without a mask"
         )
-    return Pool(cases, labelled, len(found) - len(without), len(without) - len(cases))
+    named = {case.patient for case in cases}
+    return Pool(
+        cases,
+        labelled,
+        with_mask=len(found) - len(without),
+        held_out=len(without) - len(free),
+        excluded=len(free) - len(cases),
+        unlike=tuple(name for name in outliers["names"] if name in named),
+    )
 
 
-def _labelled(folder: RunFolder) -> tuple[Case, ...]:
+def _cases_of_run(folder: RunFolder) -> Sequence[Case]:
+    """The cases of the run's data; none where it is no longer there."""
     config = folder.read_config()
-    root, names = Path(str(config.data)), folder.read_json("split.json")["labelled"]
-    found: Sequence[Case] = ()
-    if root.exists():
-        found = read_data_folder(root, **config.reading()).cases
-    cases = {case.name: case for case in found}
+    root = Path(str(config.data))
+    return read_data_folder(root, **config.reading()).cases if root.exists() else ()
+
+
+def _labelled(folder: RunFolder, of_run: Sequence[Case]) -> tuple[Case, ...]:
+    root, names = folder.read_config().data, folder.read_json("split.json")["labelled"]
+    cases = {case.name: case for case in of_run}
     lost = [name for name in names if name not in cases]
     if lost:
         warnings.warn(

@@ -31,6 +31,7 @@ class Ranked:
         rank: place among the cases, from 1 on.
         patient_rank: place of its patient, if patients are labelled whole.
         patient_benefit: how much is not known of all images of its patient together.
+        patient_novelty: as `novelty`, of its patient among patients.
         benefit: how much is not known of it; 1 is the average of the pool.
         novelty: from 0, like an image that is labelled or ranked before, to 1.
         slice_number: the slice of which least is known, from 1 on.
@@ -42,6 +43,7 @@ class Ranked:
     rank: int
     patient_rank: int
     patient_benefit: float
+    patient_novelty: float
     benefit: float
     novelty: float
     slice_number: int
@@ -120,13 +122,13 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
 
 def _rank_patients(
     patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: np.ndarray
-) -> dict[str, tuple[int, float]]:
-    """Place and benefit of each patient: chosen as cases are, all that there is of him as one."""
+) -> dict[str, tuple[int, float, float]]:
+    """Place, benefit and novelty of each patient: chosen as cases are, all of his as one."""
     names, index = np.unique(patients, return_inverse=True)
     known_names, known_index = np.unique(labelled, return_inverse=True)
     measures = seen.measures.summed(index[seen.case_of])
     benefit = benefits(shares(measures, seen.measures.sizes.mean(axis=0)))
-    order, _ = choose(
+    order, novelty = choose(
         benefit,
         _means(seen.features, index, len(names)),
         names.tolist(),
@@ -134,7 +136,10 @@ def _rank_patients(
         known_names.tolist(),
     )
     places = enumerate(order, start=1)
-    return {str(names[patient]): (place, float(benefit[patient])) for place, patient in places}
+    return {
+        str(names[patient]): (place, float(benefit[patient]), float(novelty[patient]))
+        for place, patient in places
+    }
 
 
 def _means(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
@@ -165,6 +170,7 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
         "patient": ranked.case.patient,
         "patient_rank": ranked.patient_rank,
         "patient_benefit": _number(ranked.patient_benefit),
+        "patient_novelty": _number(ranked.patient_novelty),
         "slice": ranked.slice_number,
         "benefit": _number(ranked.benefit),
         "novelty": _number(ranked.novelty),

@@ -12,11 +12,15 @@ from tfadvseg.report.results import Result
 from tfadvseg.report.table import Cell, Table, headings, number, to_html
 
 SAID = {
-    "before": ("S's probability", Style(charts.ORANGE, "triangle", "2 2")),
+    "before": ("segmenter's probability", Style(charts.ORANGE, "triangle", "2 2")),
     "after": ("calibrated", Style(charts.BLUE, "circle")),
 }
 IDEAL = Style(charts.BLACK, "none", "1 4")
 CASE = Style(charts.GREEN, "diamond")
+ALONE = (
+    "Calibrated probabilities are not judged here: there is one validation patient, and they were "
+    "found on him. With two or more, each is judged by what was found on the others."
+)
 TICKS = tuple((n / 5, f"{n / 5:.1f}") for n in range(6))
 PIXELS = {"foreground": "Pixels predicted as foreground", "all": "All pixels"}
 NOTE = (
@@ -32,13 +36,14 @@ def confidence(result: Result) -> str:
     if result.calibration is None or result.quality is None:
         return ""
     figures = [*(_reliability(result.calibration, name) for name in PIXELS), _scatter(result)]
-    return group(figures, "charts") + paragraph(NOTE, "note") + _errors(result)
+    alone = "" if result.calibration["after"] else paragraph(ALONE, "note")
+    return group(figures, "charts") + paragraph(NOTE, "note") + alone + _errors(result)
 
 
 def _reliability(calibration: Mapping[str, Any], pixels: str) -> str:
     """What was said of pixels, and how often it was right, bin by bin."""
     series, keys = [_ideal()], []
-    for name, (text, style) in SAID.items():
+    for name, (text, style) in _said(calibration).items():
         found = calibration[name][pixels]
         bins = zip(found["said"], found["right"], strict=True)
         points = tuple(Point(said, right) for said, right in bins if said is not None)
@@ -46,6 +51,11 @@ def _reliability(calibration: Mapping[str, Any], pixels: str) -> str:
         keys.append((f"{text}: ECE {number(found['ece'])}", style))
     x, y = Axis("said to be right", 0, 1, TICKS), Axis("share that is right", 0, 1, TICKS)
     return group([chart(PIXELS[pixels], x, y, series), legend(keys)], "panel")
+
+
+def _said(calibration: Mapping[str, Any]) -> dict[str, tuple[str, Style]]:
+    """Name and style of each probability that could be judged."""
+    return {name: one for name, one in SAID.items() if calibration[name]}
 
 
 def _scatter(result: Result) -> str:
@@ -70,17 +80,16 @@ def _ideal() -> Series:
 def _errors(result: Result) -> str:
     """The calibration error of every class."""
     calibration = result.calibration or {}
+    said = _said(calibration)
     rows = {
-        **{
-            name: [calibration[said]["per_class"][name] for said in SAID] for name in result.classes
-        },
-        "(all foreground pixels)": [calibration[said]["foreground"] for said in SAID],
-        "(all pixels)": [calibration[said]["all"] for said in SAID],
+        **{name: [calibration[one]["per_class"][name] for one in said] for name in result.classes},
+        "(all foreground pixels)": [calibration[one]["foreground"] for one in said],
+        "(all pixels)": [calibration[one]["all"] for one in said],
     }
     table = Table(
         "calibration",
         "Expected calibration error",
-        headings("pixels predicted as", *(text for text, _ in SAID.values())),
+        headings("pixels predicted as", *(text for text, _ in said.values())),
         tuple(
             (Cell(name), *(Cell(number(one["ece"])) for one in found))
             for name, found in rows.items()

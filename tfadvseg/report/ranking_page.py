@@ -44,7 +44,7 @@ def ranking_page(ranking: Ranking, run: Path, progress: Progress = silent) -> st
     of = f" of {len(ranking.cases)}" if len(shown) < len(ranking.cases) else ""
     sections = (
         page.paragraph(intro),
-        *map(page.paragraph, ranking.pool.left_out()),
+        *map(page.paragraph, ranking.pool.notes()),
         page.section(f"The first {len(shown)}{of} images", legend, page.group(figures, "pairs")),
         page.section("Whole patients", to_html(_patients(ranking))),
     )
@@ -83,9 +83,18 @@ def _patients(ranking: Ranking) -> Table:
     count = Counter(ranked.case.patient for ranked in ranking.cases)
     first = {ranked.patient_rank: ranked for ranked in ranking.cases}
     rows = tuple(
-        headings(patient, str(place), f"{first[place].patient_benefit:.2f}", str(count[patient]))
+        headings(patient, str(place), *map(_two_digits, figures), str(count[patient]))
         for place in sorted(first)[:MOST_PATIENTS]
         for patient in [first[place].case.patient]
+        for figures in [(first[place].patient_benefit, first[place].patient_novelty)]
     )
-    note = "The order in which to label patients, where all images of a patient are labelled."
-    return Table("patients", "", headings("patient", "rank", "benefit", "images"), rows, note)
+    note = (
+        "The order in which to label patients, where all images of a patient are labelled: by "
+        "benefit times novelty, what is labelled or stands before in the table being known."
+    )
+    columns = headings("patient", "rank", "benefit", "novelty", "images")
+    return Table("patients", "", columns, rows, note)
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}"

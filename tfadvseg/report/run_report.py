@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfadvseg.health import all_troubles
+from tfadvseg.config import Config
+from tfadvseg.health import all_troubles, best_model
 from tfadvseg.metrics import SCORES, mean
 from tfadvseg.report import curves, page
 from tfadvseg.report.confidence import confidence
@@ -86,12 +87,8 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
     config, history = folder.read_config(), read_history(folder.path)
     drawn = curves.run_curves(history)
     sections = [
-        page.paragraph(
-            f"Recipe {config.recipe}, {config.model}, seed {config.seed}, "
-            f"{int(history[-1]['step']) if history else 0} of {config.steps} steps. "
-            f"{_headline(result) if result else UNJUDGED}"
-        ),
-        _warnings(history, config.recipe),
+        page.paragraph(_summary(config, history, result)),
+        _warnings(history, config),
         page.section("Scores", _scores(result)) if result else "",
         page.section(
             "Cases",
@@ -107,9 +104,21 @@ def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoin
     return page.document(f"Run: {folder.path.resolve().name}", sections)
 
 
-def _warnings(history: Sequence[Mapping[str, Any]], recipe: str) -> str:
+def _summary(config: Config, history: curves.History, result: Result | None) -> str:
+    """What was trained, what became of it, and how good it is."""
+    done = int(history[-1]["step"]) if history else 0
+    sentences = [
+        f"Recipe {config.recipe}, {config.model}, seed {config.seed}, "
+        f"{done} of {config.steps} steps.",
+        best_model(history),
+        _headline(result) if result else UNJUDGED,
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _warnings(history: curves.History, config: Config) -> str:
     """What `fit` warned of while it trained."""
-    found = all_troubles(history, recipe).values()
+    found = all_troubles(history, config.recipe, config.total_steps(0)).values()
     return page.items([f"Step {step}: {text}." for step, text in found], "warnings")
 
 
@@ -131,8 +140,8 @@ def _headline(result: Result) -> str:
     if ends is not None:
         sure = f"95% interval over the patients: {ends[0]:.3f} to {ends[1]:.3f}"
     return (
-        f"Dice {average:.3f} on the {result.split} split, {cases} cases of {patients} "
-        f"{'patient' if patients == 1 else 'patients'} ({sure})."
+        f"Dice {average:.3f}, mean over the patients, on the {result.split} split, {cases} cases "
+        f"of {patients} {'patient' if patients == 1 else 'patients'} ({sure})."
     )
 
 
@@ -194,9 +203,12 @@ def _patients(result: Result) -> Table:
 
 def _data(folder: RunFolder) -> Sequence[str]:
     config, split = folder.read_config(), read_json(folder.path / "split.json")
+    found = folder.read_outliers()
+    left_out = "unlabelled" if found["names"] and found["excluded"] else None
     rows = tuple(
-        (Cell(part), Cell(str(len(split["patients"][part]))), Cell(str(len(split[part]))))
+        (Cell(name), Cell(str(len(split["patients"][part]))), Cell(str(len(split[part]))))
         for part in ("labelled", "unlabelled", "val", "test")
+        for name in [f"{part}, with those left out" if part == left_out else part]
     )
     table = Table("data", "", headings("", "patients", "images"), rows)
     names = ", ".join(split["patients"]["labelled"])
@@ -204,14 +216,12 @@ def _data(folder: RunFolder) -> Sequence[str]:
     return (
         page.paragraph(f"{config.data}{extra}. Classes: {', '.join(config.classes or ())}."),
         to_html(table),
-        page.paragraph(f"Labelled patients: {names}.{_outliers(folder)}", "note"),
+        page.paragraph(f"Labelled patients: {names}.{_unlike(found)}", "note"),
     )
 
 
-def _outliers(folder: RunFolder) -> str:
-    """Who is unlike the labelled patients, in words."""
-    file = folder.path / "outliers.json"
-    found = read_json(file) if file.is_file() else {"names": []}
+def _unlike(found: Mapping[str, Any]) -> str:
+    """Who they are, in words."""
     if not found["names"]:
         return ""
     used = "left out" if found["excluded"] else "used all the same"

@@ -38,7 +38,7 @@ def trust_charts(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
     """
     rounds, target = record["rounds"], record["target"]
     names = list(rounds[-1]["classes"])
-    steps = linear_axis("step", [0.0, *(float(one["step"]) for one in rounds)], most=5)
+    steps = linear_axis("step", [0.0, *(float(one["step"]) for one in (*rounds, *history))], most=5)
     wanted = Series("target", TARGET, (Point(steps.low, target), Point(steps.high, target)))
     across = Series("target", TARGET, (Point(0, target), Point(1, target)))
     latest = [_curve(name, rounds[-1]["classes"][name], i) for i, name in enumerate(names)]

@@ -33,7 +33,7 @@ class StepsPerSecond(ProgressColumn):
     """The speed of training."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.2f} steps/s")
+        return Text(f"{task.speed or 0:.2f}/s")
 
 
 class StepBar(keras.callbacks.Callback):
@@ -49,7 +49,7 @@ class StepBar(keras.callbacks.Callback):
         super().__init__()
         self.progress = Progress(
             TextColumn("{task.completed}/{task.total}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),  # all of it fits into 80 columns
             TextColumn("{task.fields[losses]}"),
             StepsPerSecond(),
             TimeRemainingColumn(),
@@ -60,7 +60,7 @@ class StepBar(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         losses = " ".join(
-            f"{SHOWN[k]} {float(v):.3f}" for k, v in (logs or {}).items() if k in SHOWN
+            f"{SHOWN[k]} {float(v):.2f}" for k, v in (logs or {}).items() if k in SHOWN
         )
         self.progress.update(self.task, advance=1, losses=losses)
 

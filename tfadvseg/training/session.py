@@ -19,7 +19,7 @@ from tfadvseg.data.folders.split import Split
 from tfadvseg.data.pipeline import training_stream
 from tfadvseg.errors import TrainingError
 from tfadvseg.evaluation import score_cases
-from tfadvseg.health import SEMI, harms, troubles
+from tfadvseg.health import SEMI, best_model, harms, troubles
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
 from tfadvseg.run_folder import RunFolder
@@ -98,6 +98,7 @@ class Session:
                         f"Stopped early: {self.state['stale']} validations without improvement."
                     )
                     break
+        self.console.print(best_model(self.state["history"]))
 
     def _load_or_build(self, build: Callable[[Config], AdversarialSegmenter]) -> Any:
         checkpoints = self.folder.checkpoints()
@@ -137,9 +138,10 @@ class Session:
         if not exclude:
             self.console.print(f"Warning: {found}. Leave them out with --exclude-outliers.")
             return
-        self.console.print(f"{found}. They are left out.")
+        left = len(found.patients) - len(names)
+        self.console.print(f"{found}. They are left out, {left} are left.")
         self.pools = self.pools.leaving_out(names)
-        if len(names) == len(found.patients):
+        if not left:
             self.state["given_up"] = True
             self.console.print("Nobody is left: going on without unlabelled images.")
 
@@ -155,7 +157,8 @@ class Session:
         self.console.print(round_line(row, self.config, best=best and scores is not None))
         if "d_fake_unlabelled" in row:
             self.console.print(trust_line(row, self.config), highlight=False)
-        for name, text in troubles(self.state["history"], self.config.recipe).items():
+        config, history = self.config, self.state["history"]
+        for name, text in troubles(history, config.recipe, config.total_steps(0)).items():
             if name not in self.state["told"]:
                 self.state["told"].append(name)
                 self.console.print(f"Warning: {text}.")

@@ -171,7 +171,7 @@ def _cases(
         mend = "fill the column patient" if table == root else "add cases.csv (file,patient)"
         warnings.warn(
             f"{alone} of {len(entries)} images in {table.parent} have no known patient, so each "
-            "counts as one: slices of a patient may come into training and test; "
+            "counts as one, though several may be of the same person; "
             f"{mend} or set patient_pattern",
             DataWarning,
             stacklevel=3,
