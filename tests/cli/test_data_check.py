@@ -134,7 +134,7 @@ def test_names_on_the_page_are_escaped(page_of, tmp_path):
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
     for number in range(2):
         write_png(root / "images" / f"<b>{number}&.png", image + number)
-        write_png(root / "masks" / f"<b>{number}&.png", np.eye(8, dtype=np.uint8) * 255)
+        write_png(root / "masks" / f"<b>{number}&.png", np.eye(8, dtype=np.uint8))
     (root / "cases.csv").write_text('file,patient\n<b>0&.png,"<u>"\n<b>1&.png,[red]\n')
     labels = {"background": 0, "<script>alert(1)</script> [bold]": 1}
     (root / "dataset.json").write_text(json.dumps({"labels": labels}))

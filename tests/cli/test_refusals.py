@@ -77,6 +77,12 @@ def test_mask_of_another_size(refuses_fit, phantom):
     refuses_fit(phantom, file.name, "12x10", "48x48")
 
 
+def test_masks_of_0_and_255(refuses_fit, phantom):
+    for file in (phantom / "masks").iterdir():
+        cv2.imwrite(str(file), np.eye(48, dtype=np.uint8) * 255)
+    refuses_fit(phantom, "hold 0 and 255 alone", "write 1 instead of 255")
+
+
 def test_class_index_beyond_the_classes(refuses_fit, phantom):
     file = first(phantom, "masks")
     cv2.imwrite(str(file), np.full((48, 48), 9, np.uint8))
