@@ -123,6 +123,19 @@ def test_missing_or_empty_unlabelled_folder(phantom, tmp_path):
     refused([*call, tmp_path / "empty"], "no image found")
 
 
+def test_the_data_folder_as_its_own_pool(phantom, tmp_path, monkeypatch):
+    monkeypatch.chdir(phantom.parent)
+    out = tmp_path / "run"
+    for pool in (phantom, f"{phantom.name}/../{phantom.name}", phantom / "images"):
+        for command in (
+            ["fit", "--data", phantom.name, "--out", out],
+            ["crossval", "--data", phantom.name, "--out", out],
+            ["data", "check", phantom.name],
+        ):
+            refused([*command, "--unlabelled", pool], "unlabelled", "is the data folder itself")
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
