@@ -172,6 +172,16 @@ def test_resume_with_other_settings(phantom, tmp_path):
     refused(["fit", "--out", tmp_path / "run", "--resume", "--set", "steps=6"], "steps", "5", "6")
 
 
+def test_data_that_moved_is_asked_for_with_the_split_that_is_there(make_run, phantom, tmp_path):
+    table = phantom / "cases.csv"
+    table.write_text(table.read_text().replace(",test", ",val"))
+    run = make_run(phantom, recipe="supervised")
+    moved = phantom.rename(tmp_path / "moved")
+    refused(["evaluate", run], "no such folder", "--data DIR --split val")
+    result = CliRunner().invoke(main, ["evaluate", str(run), "--data", str(moved), "--split=val"])
+    assert result.exit_code == 0 and "val split, 6 cases" in result.output
+
+
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_a_folder_that_is_no_run(command, tmp_path):
     more = [tmp_path, "--out", tmp_path / "o"] if command == "predict" else []
