@@ -113,6 +113,8 @@ def test_a_pool_and_the_patients_of_a_pattern(phantom, tmp_path):
 def test_a_file_that_cannot_be_written_is_refused_at_once(phantom, tmp_path, option):
     result = call(phantom, option, tmp_path / "none" / "file", status=2)
     assert "there is no folder" in result.stderr and len(lines_of(result)) == 1
+    if sys.platform == "linux":  # not even root may write there
+        assert "nothing can be written" in call(phantom, option, "/proc/f", status=2).stderr
     assert "is a folder" in call(phantom, option, tmp_path, status=2).stderr
 
 

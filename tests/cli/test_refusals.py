@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -164,6 +166,50 @@ def test_run_folder_that_exists(phantom, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("")
     refused(["fit", "--data", phantom, "--out", tmp_path / "run"], "--resume", "--overwrite")
+
+
+@pytest.fixture(scope="module")
+def written_to(make_run, shared_phantom):
+    """Commands that make a folder, up to the folder."""
+    run, data = make_run(recipe="supervised"), ["--data", shared_phantom]
+    return {
+        "fit": ["fit", *data, "--recipe", "supervised", "--out"],
+        "crossval": ["crossval", *data, "--out"],
+        "predict": ["predict", run, shared_phantom / "images", "--out"],
+        "phantom": ["data", "phantom"],
+    }
+
+
+COMMANDS = ("fit", "crossval", "predict", "phantom")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_where_a_folder_is_to_be(written_to, command, tmp_path):
+    file = tmp_path / "cases.csv"
+    file.touch()
+    for out in (file, file / "deep" / "run"):
+        refused([*written_to[command], out], "cases.csv", "folder", "another")
+    assert file.read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a folder where not even root may write")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_where_nothing_can_be_written(written_to, command):
+    refused([*written_to[command], "/proc/run"], "nothing can be written in /proc", "another")
+
+
+def test_a_damaged_model_is_called_so(make_run, shared_phantom, tmp_path):
+    run = Path(shutil.copytree(make_run(recipe="supervised"), tmp_path / "run"))
+    content = bytearray((run / "best.keras").read_bytes())
+    cut, content[len(content) // 2] = content[:3000], content[len(content) // 2] ^ 255
+    for damaged in (content, cut, b""):
+        (run / "best.keras").write_bytes(damaged)
+        for call in (
+            ["evaluate", run],
+            ["predict", run, shared_phantom / "images", "--out", tmp_path / "out"],
+        ):
+            refused(call, "best.keras: truncated or damaged", "copy it again")
+    assert not (tmp_path / "out").exists()
 
 
 def test_resume_with_other_settings(phantom, tmp_path):

@@ -154,6 +154,14 @@ def test_resuming_a_finished_run_trains_nothing(finished):
         np.testing.assert_array_equal(a, b)
 
 
+def test_resume_refuses_a_damaged_checkpoint(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    (model,) = run.glob("checkpoints/*/model.keras")
+    model.write_bytes(model.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"model\.keras: truncated or damaged"):
+        fit(Config(), run, resume=True)
+
+
 def test_resume_refuses_other_data(finished, shared_phantom, phantom, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "run")
     config = (run / "config.yaml").read_text()

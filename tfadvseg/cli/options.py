@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,12 +33,32 @@ def check_writable(*files: Path | None) -> None:
     """Refuses before anything is read what could not be written at the end.
 
     Raises:
-        InputError: if one is a folder, or lies in no folder.
+        InputError: if one is a folder, or lies in no folder, or in one that cannot be written to.
     """
     for file in files:
         if file is not None and (file.is_dir() or not file.parent.is_dir()):
             wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
             raise InputError(f"{file} cannot be written: {wrong}; give a file in a folder")
+        if file is not None:
+            check_folder(file.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses before anything is read a folder that could not be written to, or not be made.
+
+    Raises:
+        InputError: saying why.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not there.is_dir():
+        raise InputError(f"{there}: expected a folder to write to, received a file; name another")
+    try:
+        # Permissions do not tell all, such as a read-only disk; trying does.
+        tempfile.TemporaryDirectory(prefix=".tfadvseg-", dir=there).cleanup()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: nothing can be written in {there} ({error.strerror}); name another folder"
+        ) from error
 
 
 @contextmanager
