@@ -17,6 +17,7 @@ from tfadvseg.errors import InputError
         ({"steps": "many"}, ["steps", "integer", "'many'"]),
         ({"steps": True}, ["steps", "integer"]),
         ({"augment": ["flip", "spin"]}, ["augment", "spin"]),
+        ({"augment": "flips"}, ["flip, affine, elastic, gamma, noise, written as [flip,affine]"]),
         ({"steps": 5, "epochs": 5}, ["steps and epochs"]),
         ({"labelled_patients": 2, "labelled_fraction": 0.5}, ["labelled_fraction"]),
         ({"window": [5, 5]}, ["window", "low < high"]),

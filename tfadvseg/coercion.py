@@ -6,14 +6,20 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfadvseg.errors import InputError
 
 
-def coerce(name: str, value: Any, hint: Any) -> Any:
+def coerce(name: str, value: Any, hint: Any, choices: Sequence[str] | None = None) -> Any:
     """The value as one of the types that the hint allows.
+
+    Args:
+        name: of the setting, for the message.
+        value: from YAML or the command line.
+        hint: a type, or a union of types.
+        choices: that a list may hold, for the message; `check_range` checks them.
 
     Raises:
         InputError: if it fits none of them.
@@ -24,6 +30,8 @@ def coerce(name: str, value: Any, hint: Any) -> Any:
         if matched:
             return result
     expected = " or ".join(_type_name(option) for option in options)
+    if choices and typing.get_origin(hint) is tuple:
+        expected += f" among {', '.join(choices)}, written as [{','.join(choices[:2])}]"
     raise InputError(f"{name}: expected {expected}, received {value!r}")
 
 

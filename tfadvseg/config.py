@@ -192,7 +192,7 @@ class Config:
         """Brings every value to its type and checks it."""
         hints = typing.get_type_hints(type(self))
         for f in dataclasses.fields(self):
-            value = coerce(f.name, getattr(self, f.name), hints[f.name])
+            value = coerce(f.name, getattr(self, f.name), hints[f.name], f.metadata["choices"])
             object.__setattr__(self, f.name, value)
             for item in value if isinstance(value, tuple) else (value,):
                 check_range(f.name, item, f.metadata)

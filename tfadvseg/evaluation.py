@@ -118,6 +118,10 @@ def evaluate(
         check_cases(cases, config)
     else:
         split = split or ("test" if folder.read_json("split.json")["test"] else "val")
+        if data is None and not root.exists():  # without --split, --data scores all its cases
+            raise InputError(
+                f"{root}: no such folder; say where the data is: --data DIR --split {split}"
+            )
         cases = cases_of_split(folder, root, split)
     calibration = Calibration.find(run, checkpoint)
     if split == "val" and checkpoint == "best" and calibration is None:
@@ -151,7 +155,7 @@ def cases_of_split(folder: RunFolder, root: Path, split: str) -> list[Case]:
 def _labelled(folder: RunFolder, root: Path) -> dict[str, Case]:
     """The cases of a data folder that have a mask, by name."""
     if not root.exists():
-        raise InputError(f"{root}: no such folder; say where the data is: --data DIR --split test")
+        raise InputError(f"{root}: no such folder; say where the data is: --data DIR")
     cases = read_data_folder(root, **folder.read_config().reading()).cases
     return {case.name: case for case in cases if case.mask}
 

@@ -16,7 +16,7 @@ from tfadvseg.data.checks.facts import CaseFacts, inspect_all
 from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, unusable
 from tfadvseg.data.checks.oddities import find_warnings
-from tfadvseg.data.folders.cases import Case, read_data_folder, read_unlabelled_folder
+from tfadvseg.data.folders.cases import Case, check_pool, read_data_folder, read_unlabelled_folder
 from tfadvseg.data.folders.split import Split, split_cases
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
@@ -40,6 +40,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     folder = read_data_folder(Path(str(config.data)), **config.reading())
     pool: Sequence[Case] = ()
     if config.unlabelled is not None:
+        check_pool(folder.root, Path(config.unlabelled))
         pool = read_unlabelled_folder(Path(config.unlabelled), **config.reading())
         if config.recipe not in USE_UNLABELLED:
             warnings.warn(

@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -72,11 +74,12 @@ class RunFolder:
         """The file of a model: `best` (on the validation patients) or `last`.
 
         Raises:
-            InputError: if it is not there.
+            InputError: if it is not there, or damaged.
         """
         file = self.path / f"{checkpoint}.keras"
         if not file.is_file():
             raise InputError(f"{file}: no such model; train first, or go on with fit --resume")
+        check_model(file)
         return file
 
     def read_json(self, name: str) -> Any:
@@ -143,6 +146,24 @@ class RunFolder:
     def checkpoints(self) -> list[Path]:
         """The folders of the finished checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("[0-9]*"))
+
+
+def check_model(file: Path) -> None:
+    """Refuses a damaged model file, of which Keras says that it is not there.
+
+    Raises:
+        InputError: if it is not whole.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            whole = archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        whole = False
+    if not whole:
+        raise InputError(
+            f"{file}: truncated or damaged; copy it again from where it is whole, or train anew "
+            "with fit --overwrite"
+        )
 
 
 def environment() -> dict[str, Any]:

@@ -113,6 +113,8 @@ def test_a_pool_and_the_patients_of_a_pattern(phantom, tmp_path):
 def test_a_file_that_cannot_be_written_is_refused_at_once(phantom, tmp_path, option):
     result = call(phantom, option, tmp_path / "none" / "file", status=2)
     assert "there is no folder" in result.stderr and len(lines_of(result)) == 1
+    if sys.platform == "linux":  # not even root may write there
+        assert "nothing can be written" in call(phantom, option, "/proc/f", status=2).stderr
     assert "is a folder" in call(phantom, option, tmp_path, status=2).stderr
 
 
@@ -144,7 +146,7 @@ def test_names_on_the_page_are_escaped(page_of, tmp_path):
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
     for number in range(2):
         write_png(root / "images" / f"<b>{number}&.png", image + number)
-        write_png(root / "masks" / f"<b>{number}&.png", np.eye(8, dtype=np.uint8) * 255)
+        write_png(root / "masks" / f"<b>{number}&.png", np.eye(8, dtype=np.uint8))
     (root / "cases.csv").write_text('file,patient\n<b>0&.png,"<u>"\n<b>1&.png,[red]\n')
     labels = {"background": 0, "<script>alert(1)</script> [bold]": 1}
     (root / "dataset.json").write_text(json.dumps({"labels": labels}))

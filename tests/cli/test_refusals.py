@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -77,6 +79,12 @@ def test_mask_of_another_size(refuses_fit, phantom):
     refuses_fit(phantom, file.name, "12x10", "48x48")
 
 
+def test_masks_of_0_and_255(refuses_fit, phantom):
+    for file in (phantom / "masks").iterdir():
+        cv2.imwrite(str(file), np.eye(48, dtype=np.uint8) * 255)
+    refuses_fit(phantom, "hold 0 and 255 alone", "write 1 instead of 255")
+
+
 def test_class_index_beyond_the_classes(refuses_fit, phantom):
     file = first(phantom, "masks")
     cv2.imwrite(str(file), np.full((48, 48), 9, np.uint8))
@@ -117,6 +125,19 @@ def test_missing_or_empty_unlabelled_folder(phantom, tmp_path):
     refused([*call, tmp_path / "empty"], "no image found")
 
 
+def test_the_data_folder_as_its_own_pool(phantom, tmp_path, monkeypatch):
+    monkeypatch.chdir(phantom.parent)
+    out = tmp_path / "run"
+    for pool in (phantom, f"{phantom.name}/../{phantom.name}", phantom / "images"):
+        for command in (
+            ["fit", "--data", phantom.name, "--out", out],
+            ["crossval", "--data", phantom.name, "--out", out],
+            ["data", "check", phantom.name],
+        ):
+            refused([*command, "--unlabelled", pool], "unlabelled", "is the data folder itself")
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -147,10 +168,64 @@ def test_run_folder_that_exists(phantom, tmp_path):
     refused(["fit", "--data", phantom, "--out", tmp_path / "run"], "--resume", "--overwrite")
 
 
+@pytest.fixture(scope="module")
+def written_to(make_run, shared_phantom):
+    """Commands that make a folder, up to the folder."""
+    run, data = make_run(recipe="supervised"), ["--data", shared_phantom]
+    return {
+        "fit": ["fit", *data, "--recipe", "supervised", "--out"],
+        "crossval": ["crossval", *data, "--out"],
+        "predict": ["predict", run, shared_phantom / "images", "--out"],
+        "phantom": ["data", "phantom"],
+    }
+
+
+COMMANDS = ("fit", "crossval", "predict", "phantom")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_where_a_folder_is_to_be(written_to, command, tmp_path):
+    file = tmp_path / "cases.csv"
+    file.touch()
+    for out in (file, file / "deep" / "run"):
+        refused([*written_to[command], out], "cases.csv", "folder", "another")
+    assert file.read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a folder where not even root may write")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_where_nothing_can_be_written(written_to, command):
+    refused([*written_to[command], "/proc/run"], "nothing can be written in /proc", "another")
+
+
+def test_a_damaged_model_is_called_so(make_run, shared_phantom, tmp_path):
+    run = Path(shutil.copytree(make_run(recipe="supervised"), tmp_path / "run"))
+    content = bytearray((run / "best.keras").read_bytes())
+    cut, content[len(content) // 2] = content[:3000], content[len(content) // 2] ^ 255
+    for damaged in (content, cut, b""):
+        (run / "best.keras").write_bytes(damaged)
+        for call in (
+            ["evaluate", run],
+            ["predict", run, shared_phantom / "images", "--out", tmp_path / "out"],
+        ):
+            refused(call, "best.keras: truncated or damaged", "copy it again")
+    assert not (tmp_path / "out").exists()
+
+
 def test_resume_with_other_settings(phantom, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("steps: 5\n")
     refused(["fit", "--out", tmp_path / "run", "--resume", "--set", "steps=6"], "steps", "5", "6")
+
+
+def test_data_that_moved_is_asked_for_with_the_split_that_is_there(make_run, phantom, tmp_path):
+    table = phantom / "cases.csv"
+    table.write_text(table.read_text().replace(",test", ",val"))
+    run = make_run(phantom, recipe="supervised")
+    moved = phantom.rename(tmp_path / "moved")
+    refused(["evaluate", run], "no such folder", "--data DIR --split val")
+    result = CliRunner().invoke(main, ["evaluate", str(run), "--data", str(moved), "--split=val"])
+    assert result.exit_code == 0 and "val split, 6 cases" in result.output
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])

@@ -48,7 +48,7 @@ def test_all_that_is_written_lies_on_the_grid_of_the_volume(
     volume = save(tmp_path / "in" / f"scan{suffix}", noise(5, 40, 30))
     outputs = Outputs(tmp_path / "out", calibration=calibration, probabilities=True, overlay=True)
     (row,) = predict_files(predictor, find_inputs([tmp_path / "in"], outputs), outputs)
-    assert row.size == (30, 40, 5) and sum(row.shares) == pytest.approx(1)
+    assert row.size == (5, 40, 30) and sum(row.shares) == pytest.approx(1)
     classes = predictor.config.classes
     maps = {name: f"probabilities/{name.replace(' ', '_')}" for name in classes}
     files = {"mask": ".", "confidence": "confidence", **maps}
@@ -98,7 +98,7 @@ def test_pictures_and_pages_keep_their_kind(tmp_path, predictor):
     cv2.imwritemulti(str(folder / "b.tif"), list(pixels))
     outputs = Outputs(tmp_path / "out", probabilities=True)
     rows = predict_files(predictor, find_inputs([folder], outputs), outputs)
-    assert [row.size for row in rows] == [(47, 33), (47, 33, 3)]
+    assert [row.size for row in rows] == [(33, 47), (3, 33, 47)]
     mask = cv2.imread(str(tmp_path / "out" / "a.png"), cv2.IMREAD_UNCHANGED)
     _, pages = cv2.imreadmulti(str(tmp_path / "out" / "b.tif"), flags=cv2.IMREAD_UNCHANGED)
     assert mask.shape == (33, 47) and np.stack(pages).shape == (3, 33, 47)

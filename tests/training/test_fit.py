@@ -5,8 +5,10 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tfadvseg.building import build_model
+from tfadvseg.cli import main
 from tfadvseg.config import Config, read_settings
 from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.geometry import Geometry
@@ -18,6 +20,7 @@ from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
 from tfadvseg.training import Round, fit, rounds
+from tfadvseg.training.session import Session
 
 
 class Killed(BaseException):
@@ -152,6 +155,35 @@ def test_resuming_a_finished_run_trains_nothing(finished):
     assert fit(Config(), finished[0], resume=True) == finished[1]
     for a, b in zip(before, weights_of(finished[0] / "last.keras"), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("saves", "words"), [(1, "step 2 is safe: go on"), (0, "yet: begin again")]
+)
+def test_ctrl_c_tells_what_is_safe(saves, words, shared_phantom, tiny, tmp_path, monkeypatch):
+    original = Session._round
+
+    def stop(self, part):
+        if len(self.state["history"]) == saves:
+            raise KeyboardInterrupt
+        original(self, part)
+
+    monkeypatch.setattr(Session, "_round", stop)
+    options = [f"--set={name}={value}" for name, value in tiny.items()]
+    call = ["fit", "--data", str(shared_phantom), "--recipe=supervised", "--out"]
+    result = CliRunner().invoke(main, [*call, str(tmp_path / "run"), *options])
+    assert result.exit_code == 1 and result.stderr.strip() == "Aborted!"
+    line = result.stdout.splitlines()[-1]
+    assert line.startswith("Stopped; ") and words in line
+    assert line.endswith(f"with tfadvseg fit --out {tmp_path / 'run'} --resume")
+
+
+def test_resume_refuses_a_damaged_checkpoint(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    (model,) = run.glob("checkpoints/*/model.keras")
+    model.write_bytes(model.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"model\.keras: truncated or damaged"):
+        fit(Config(), run, resume=True)
 
 
 def test_resume_refuses_other_data(finished, shared_phantom, phantom, tmp_path):

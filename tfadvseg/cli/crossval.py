@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from tfadvseg.cli.options import quiet_tensorflow, terminal
+from tfadvseg.cli.options import check_folder, quiet_tensorflow, terminal
 from tfadvseg.coercion import check_range
 from tfadvseg.config import MODELS, Config, parse_assignment, read_settings
 from tfadvseg.errors import InputError, TrainingError
@@ -103,6 +103,7 @@ def crossval(
 
     console, folder = terminal(), SweepFolder(out)
     folder.check()
+    check_folder(out)
     if not dry_run:
         folder.check_idle()
     check_gpus(devices)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import PAGE, check_writable, terminal
+from tfadvseg.cli.options import PAGE, check_folder, check_writable, terminal
 from tfadvseg.errors import DataWarning
 from tfadvseg.run_folder import write_text
 
@@ -38,6 +38,7 @@ def phantom(folder: Path, patients: int, slices: int, size: int, seed: int, form
     """
     from tfadvseg.data.phantom import write_phantom
 
+    check_folder(folder)
     with click.progressbar(length=patients, label="Drawing patients") as progress:
         write_phantom(
             folder,

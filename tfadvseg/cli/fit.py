@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfadvseg.cli.options import quiet_tensorflow, terminal
+from tfadvseg.cli.options import check_folder, quiet_tensorflow, terminal
 from tfadvseg.config import Config, parse_assignment, read_settings
 from tfadvseg.errors import InputError
 from tfadvseg.recipes import RECIPES
@@ -68,6 +68,7 @@ def fit(
     if resume:
         _check_same(out, given, wanted)
     RunFolder(out).check(resume=resume, overwrite=overwrite)
+    check_folder(out)
 
     with quiet_tensorflow():
         from tfadvseg import training

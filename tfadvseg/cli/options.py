@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,18 +40,38 @@ def check_writable(file: Path | None, mark: str) -> None:
         mark: what stands near the beginning of every such file; one that has it is replaced.
 
     Raises:
-        InputError: if it is a folder, lies in no folder, or is a file of another kind.
+        InputError: if it is a folder, lies in no folder or in one that cannot be written to, or is
+            a file of another kind.
     """
     if file is None:
         return
     if file.is_dir() or not file.parent.is_dir():
         wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         raise InputError(f"{file} cannot be written: {wrong}; give a file in a folder")
+    check_folder(file.parent)
     if file.is_file() and file.stat().st_size and mark.encode() not in _beginning(file):
         raise InputError(
             f"{file} exists and is not what this command writes: it would be lost; give another "
             "name, or remove it"
         )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses before anything is read a folder that could not be written to, or not be made.
+
+    Raises:
+        InputError: saying why.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not there.is_dir():
+        raise InputError(f"{there}: expected a folder to write to, received a file; name another")
+    try:
+        # Permissions do not tell all, such as a read-only disk; trying does.
+        tempfile.TemporaryDirectory(prefix=".tfadvseg-", dir=there).cleanup()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: nothing can be written in {there} ({error.strerror}); name another folder"
+        ) from error
 
 
 def _beginning(file: Path) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from tfadvseg.cli.options import CHECKPOINT, quiet_tensorflow, terminal
+from tfadvseg.cli.options import CHECKPOINT, check_folder, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
 from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
 from tfadvseg.inference.export_folder import ExportFolder
@@ -82,6 +82,7 @@ def predict(
             f"--engine {engine}: {model} was exported for {' and '.join(exported.engines)}; drop "
             "the option, or give the run"
         )
+    check_folder(out)
     calibration = _calibration(model, exported, checkpoint) if confidence else None
     with quiet_tensorflow():
         from tfadvseg.inference import files

@@ -16,6 +16,7 @@ from tfadvseg.data.checks.findings import Finding, class_names, lines, unusable
 from tfadvseg.data.checks.oddities import find_warnings
 from tfadvseg.data.folders.cases import (
     DataFolder,
+    check_pool,
     read_data_folder,
     read_unlabelled_folder,
 )
@@ -71,6 +72,8 @@ def read_material(
     given = _given_fold(folder, config) if folds == 1 else None
     away = folder.own_test - set(given.test if given else ())
     cases = [case for case in folder.cases if case.patient not in away]
+    if config.unlabelled is not None:
+        check_pool(folder.root, Path(config.unlabelled))
     if config.unlabelled is not None and not pool:
         warnings.warn(
             f"no recipe here uses unlabelled images: {config.unlabelled} is not read",

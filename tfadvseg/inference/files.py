@@ -11,7 +11,7 @@ import numpy as np
 
 from tfadvseg.data.formats import dicom, raster, volumes
 from tfadvseg.data.formats.dicom_seg import check_source, write_segmentation
-from tfadvseg.data.geometry import Geometry, slicing
+from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image, Source
 from tfadvseg.data.io import (
     SUFFIXES,
@@ -161,7 +161,10 @@ def _predict(predictor: SlicePredictor, source: Source, outputs: Outputs) -> Row
     counts = [np.bincount(plane.ravel(), minlength=len(classes)) for plane in mask]
     shares = tuple((np.sum(counts, axis=0) / mask.size).tolist())
     told = (quality.confidence(), quality.dice(classes)) if quality else ()
-    return Row(name, source.path.name, _size(grid, shape), shares, *told)
+    size = cut.cut(mask).shape
+    if grid is None and size[0] == 1:
+        size = size[1:]
+    return Row(name, source.path.name, size, shares, *told)
 
 
 def _maps(outputs: Outputs, classes: Sequence[str]) -> dict[str, int | None]:
@@ -252,9 +255,3 @@ def _name(files: tuple[Path, ...]) -> str:
     stem = stem_of(files[0])
     found = _CHANNEL.fullmatch(stem)
     return found.group(1) if found and len(files) > 1 else stem
-
-
-def _size(geometry: Geometry | None, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if geometry is not None:
-        return geometry.size
-    return shape[::-1] if shape[0] > 1 else shape[:0:-1]

@@ -20,7 +20,8 @@ class Row:
     Attributes:
         case: its name without ending.
         file: its name.
-        size: in voxels.
+        size: height and width in pixels; before them the number of slices, for all but a single
+            picture.
         shares: of each class.
         confidence: mean chance that a voxel is right; None where nothing was asked about it.
         predicted_dice: what to expect, see `CaseQuality.dice`; likewise.

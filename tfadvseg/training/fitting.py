@@ -64,8 +64,12 @@ def fit(
     _check_data_outside(config, out)
     config, split = prepare(config, bar(console, "Reading files"))
     _enter(folder, config, split, resume=resume)
-    Session(folder, config, split, console, build=build, examiner=examiner).train()
-    return finish(folder, split, console)
+    try:
+        Session(folder, config, split, console, build=build, examiner=examiner).train()
+        return finish(folder, split, console)
+    except KeyboardInterrupt:
+        console.print(_stopped(folder), soft_wrap=True, markup=False)
+        raise
 
 
 def _phantom_beside(out: Path) -> Path:
@@ -99,6 +103,14 @@ def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> 
     write_text(folder.path / "config.yaml", config.to_yaml())
     folder.write_json("split.json", split.to_json())
     folder.write_json("environment.json", environment())
+
+
+def _stopped(folder: RunFolder) -> str:
+    """What is safe of a run that its user stopped, and how to go on."""
+    kept = folder.checkpoints()
+    safe = f"the checkpoint of step {int(kept[-1].name)} is safe" if kept else "no checkpoint yet"
+    mend = "go on" if kept else "begin again"
+    return f"Stopped; {safe}: {mend} with tfadvseg fit --out {folder.path} --resume"
 
 
 def finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from tfadvseg.evaluation import score_cases
 from tfadvseg.health import SEMI, best_model, harms, troubles
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter, TeacherSegmenter
-from tfadvseg.run_folder import RunFolder
+from tfadvseg.run_folder import RunFolder, check_model
 from tfadvseg.training.monitoring import StepBar, TensorBoard
 from tfadvseg.training.outliers import find_outliers
 from tfadvseg.training.pools import load_pools
@@ -105,8 +105,10 @@ class Session:
         if not checkpoints:
             return build(self.config)
         self.state |= self.folder.read_json(f"checkpoints/{checkpoints[-1].name}/state.json")
+        saved = checkpoints[-1] / "model.keras"
+        check_model(saved)
         with arithmetic(self.config):
-            return keras.models.load_model(checkpoints[-1] / "model.keras")
+            return keras.models.load_model(saved)
 
     def _prepare(self) -> None:
         """Loads the images, and makes what looks at them."""
@@ -236,7 +238,7 @@ class Session:
 
     def _give_up(self) -> None:
         """Goes back to the best model so far, and on without unlabelled images."""
-        best = keras.models.load_model(self.folder.path / "best.keras", compile=False)
+        best = keras.models.load_model(self.folder.model("best"), compile=False)
         self.model.set_weights(best.get_weights())
         self.state |= {"given_up": True, "stale": 0}
 

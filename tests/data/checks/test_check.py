@@ -210,10 +210,29 @@ def test_unknown_classes_but_not_the_ignored_value(tmp_path):
     assert check(root, ignore_label=9, classes=["o", "a", "b", "c"]).errors[0].cases == ("p0_1",)
 
 
-def test_masks_without_any_foreground_and_without_names(tmp_path):
-    masks = {f"p{patient}_{number}": mask(0, 255) for patient in range(4) for number in range(2)}
-    finding = only(check(make_folder(tmp_path, masks=masks, labels=())).errors, "class")
-    assert "every mask is empty" in finding.text
+def every_mask(*indices):
+    return {f"p{p}_{number}": mask(*indices) for p in range(4) for number in range(2)}
+
+
+@pytest.mark.parametrize("labels", [(), ("background", "a", "b")])
+def test_masks_without_any_class(tmp_path, labels):
+    root = make_folder(tmp_path / "binary", masks=every_mask(0, 255), labels=labels)
+    finding = only(check(root).errors, "class")
+    assert "4 of 4 hold 0 and 255 alone, and 255 is the ignored value" in finding.text
+    assert finding.text.endswith("write 1 instead of 255") and "p2_0" not in finding.cases
+    root = make_folder(tmp_path / "empty", masks=every_mask(0), labels=labels)
+    assert "every mask to train on is empty (4 masks)" in only(check(root).errors, "class").text
+
+
+def test_a_class_that_is_the_ignored_value(tmp_path):
+    root = make_folder(tmp_path, masks=every_mask(1), labels=())
+    finding = only(check(root, ignore_label=1).errors, "class")
+    assert finding.text.endswith("1 is the ignored value; set another ignore_label")
+
+
+def test_masks_that_only_judge_may_be_empty(tmp_path):
+    masks = {name: pixels for name, pixels in every_mask(0, 255).items() if name[1] in "23"}
+    assert kinds(check(make_folder(tmp_path, masks=masks)).errors) == []
 
 
 def test_images_with_other_channels_than_most(tmp_path):
@@ -245,6 +264,16 @@ def test_the_same_picture_in_the_pool_and_in_the_test_split(tmp_path):
     (tmp_path / "pool" / "cases.csv").write_text("file,patient\nnew.png,n\n")
     finding = only(check(root, unlabelled=str(tmp_path / "pool")).errors, "leak")
     assert "unlabelled and test (1): new = p3_0" in finding.text
+
+
+def test_pictures_of_one_name_are_told_by_their_folders(tmp_path):
+    root = make_folder(tmp_path / "data")
+    for name, seed in (("p0_0", 0), ("new", 1)):
+        write_png(tmp_path / "pool" / f"{name}.png", picture(seed))
+    (tmp_path / "pool" / "cases.csv").write_text("file,patient\np0_0.png,p0\nnew.png,p0\n")
+    finding = only(check(root, unlabelled=str(tmp_path / "pool")).warnings, "twice")
+    same = f"{root}/images/p0_0 = {tmp_path}/pool/p0_0"
+    assert f"(2): {same}, p0_1 = new; keep one" in finding.text
 
 
 def test_constant_images_are_odd_and_no_leak(tmp_path):
@@ -360,6 +389,20 @@ def test_images_that_are_windowed_unlike_the_others(tmp_path):
     assert "is the median grey value" in finding.text
     alike = {f"p1_{number}": picture(number, 50, 250) for number in range(2)}
     assert check(make_folder(tmp_path / "c", alike)).warnings == ()
+
+
+def test_groups_that_are_windowed_unlike_the_others_do_not_hide_each_other(tmp_path):
+    images = {f"p{p}_{n}": picture(p + 20 * n) for p in range(4, 10) for n in range(2)}
+    images |= {f"p7_{n}": picture(n, 180, 250) for n in range(2)}
+    images |= {f"p8_{n}": picture(n, 0, 20) for n in range(2)}
+    images |= {f"p9_{n}": np.where(picture(n) > 9, 255, 0).astype(np.uint8) for n in range(2)}
+    images |= {f"p1_{n}": picture(n + 50, 0, 20) for n in range(2)}
+    found = [f for f in check(make_folder(tmp_path, images)).warnings if f.kind == "windowing"]
+    assert [sorted({name[:2] for name in finding.cases}) for finding in found] == [
+        ["p9"],
+        ["p1", "p7", "p8"],
+    ]
+    assert all("unlike the 6 others" in finding.text for finding in found)
 
 
 def test_the_phantom_is_windowed_alike(phantom):

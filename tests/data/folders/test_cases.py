@@ -64,6 +64,14 @@ def test_smaller_label_budgets_are_subsets_of_larger_ones(tmp_path):
     assert budgets[0] < budgets[1] < budgets[2]
 
 
+def test_one_labelled_patient_is_too_few_for_recipe_strong(tmp_path):
+    root = make_folder(tmp_path, patients=1)
+    with pytest.raises(InputError, match=r"leave none for training; label more patients, or set"):
+        split_of(root)
+    with pytest.raises(InputError, match=r"label another patient, or take --recipe paper and "):
+        split_of(root, recipe="strong")
+
+
 def test_names_fractions_and_the_split_column_are_honoured(tmp_path):
     splits = ["train", "train", "train", "val", "test", "test"]
     root = make_folder(tmp_path, splits=splits)

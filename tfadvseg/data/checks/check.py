@@ -15,7 +15,13 @@ from tfadvseg.data.checks.facts import CaseFacts, Intensity, inspect_all
 from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, by_part, class_names, unusable
 from tfadvseg.data.checks.oddities import find_warnings
-from tfadvseg.data.folders.cases import Case, DataFolder, read_data_folder, read_unlabelled_folder
+from tfadvseg.data.folders.cases import (
+    Case,
+    DataFolder,
+    check_pool,
+    read_data_folder,
+    read_unlabelled_folder,
+)
 from tfadvseg.data.folders.split import Split
 from tfadvseg.errors import DataWarning
 from tfadvseg.progress import Progress, silent
@@ -131,6 +137,7 @@ def _list_cases(config: Config) -> tuple[DataFolder, tuple[Case, ...]]:
     if config.unlabelled is None:
         return folder, ()
     pool = Path(config.unlabelled)
+    check_pool(data, pool)
     return folder, read_unlabelled_folder(pool, pattern, series=series, keep_identifiers=keep)
 
 

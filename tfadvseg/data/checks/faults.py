@@ -8,7 +8,7 @@ from itertools import combinations
 
 from tfadvseg.config import DEFAULT_IGNORE_LABEL
 from tfadvseg.data.checks.facts import CaseFacts
-from tfadvseg.data.checks.findings import Finding, Parts, about, has_foreground
+from tfadvseg.data.checks.findings import Finding, Parts, about, alike, has_foreground
 from tfadvseg.data.folders.text import some
 
 
@@ -29,20 +29,44 @@ def find_errors(
     """
     facts = [fact for part in parts.values() for fact in part]
     return [
-        *_unknown_classes(facts, classes, ignore_label),
+        *_classes(parts, classes, ignore_label),
         *_other_channels(facts, channels),
         *_leaks(parts),
     ]
 
 
+def _classes(parts: Parts, classes: Sequence[str] | None, ignore_label: int) -> list[Finding]:
+    void = _no_class(parts, ignore_label)
+    if void or classes is None:
+        return void
+    facts = [fact for part in parts.values() for fact in part]
+    return _unknown_classes(facts, classes, ignore_label)
+
+
+def _no_class(parts: Parts, ignore_label: int) -> list[Finding]:
+    """Masks of which nothing can be learnt; those that only judge a model may be empty."""
+    training = [fact for part in parts if part not in ("val", "test") for fact in parts[part]]
+    masks = [fact for fact in training if fact.labels is not None]
+    if any(has_foreground(fact, ignore_label) for fact in masks):
+        return []
+    ignored = sum(ignore_label in (fact.labels or ()) for fact in masks)
+    text = f"every mask to train on is empty ({len(masks)} masks); expected a class index above 0"
+    if ignored:
+        mend = (
+            "set another ignore_label"
+            if ignore_label == 1
+            else f"write 1 instead of {ignore_label}"
+        )
+        text = (
+            f"no mask to train on shows a class: {ignored} of {len(masks)} hold 0 and "
+            f"{ignore_label} alone, and {ignore_label} is the ignored value; {mend}"
+        )
+    return about("class", masks, text)
+
+
 def _unknown_classes(
-    facts: Sequence[CaseFacts], classes: Sequence[str] | None, ignore_label: int
+    facts: Sequence[CaseFacts], classes: Sequence[str], ignore_label: int
 ) -> list[Finding]:
-    if classes is None:
-        masks = [fact for fact in facts if fact.labels is not None]
-        void = not any(has_foreground(fact, ignore_label) for fact in masks)
-        text = f"every mask is empty ({len(masks)} masks); expected a class index above 0"
-        return about("class", masks if void else [], text)
     beyond = set(range(len(classes), 256)) - {ignore_label}
     wrong = [fact for fact in facts if beyond & set(fact.labels or ())]
     highest = max((index for fact in wrong for index in beyond & set(fact.labels or ())), default=0)
@@ -83,7 +107,7 @@ def _leaks(parts: Parts) -> list[Finding]:
         if {one, other} == {"labelled", "unlabelled"}:
             continue
         pairs = [(known[one][d], known[other][d]) for d in known[one] if d in known[other]]
-        names = some([f"{a.case.name} = {b.case.name}" for a, b in pairs])
+        names = some([alike(a.case, b.case) for a, b in pairs])
         text = (
             f"the same pictures in {one} and {other} ({len(pairs)}): {names}; the scores would be "
             "too good, take them out of one"

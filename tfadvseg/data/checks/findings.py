@@ -66,6 +66,14 @@ def about(kind: str, facts: Sequence[CaseFacts], text: str) -> list[Finding]:
     return [Finding(kind, text, tuple(fact.case.name for fact in facts))] if facts else []
 
 
+def alike(one: Case, other: Case) -> str:
+    """Two cases with the same picture: by their names, where these are the same with folders."""
+    cases = (one, other)
+    if one.name == other.name:  # not the file's name, which may tell who the patient is
+        return " = ".join(str(case.image.path.parent / case.name) for case in cases)
+    return " = ".join(case.name for case in cases)
+
+
 def has_foreground(fact: CaseFacts, ignore_label: int) -> bool:
     """Whether a mask shows a class that counts, other than the background."""
     return any(index not in (0, ignore_label) for index in fact.labels or ())

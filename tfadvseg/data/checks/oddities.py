@@ -9,7 +9,7 @@ import numpy as np
 
 from tfadvseg.config import DEFAULT_IGNORE_LABEL
 from tfadvseg.data.checks.facts import CaseFacts
-from tfadvseg.data.checks.findings import Finding, Parts, about, class_names, has_foreground
+from tfadvseg.data.checks.findings import Finding, Parts, about, alike, class_names, has_foreground
 from tfadvseg.data.folders.text import shown, some
 from tfadvseg.data.geometry import SAME_SPACING
 
@@ -59,7 +59,7 @@ def _twice(parts: Parts) -> list[Finding]:
     several = [group for group in groups.values() if len(group) > 1]
     across = any(len({fact.case.patient for fact in group}) > 1 for group in several)
     risk = ", even of different patients, whom a split may part" if across else ""
-    names = some([" = ".join(fact.case.name for fact in group[:2]) for group in several])
+    names = some([alike(group[0].case, group[1].case) for group in several])
     text = f"the same pictures more than once{risk} ({len(several)}): {names}; keep one of each"
     return about("twice", [fact for group in several for fact in group], text)
 
@@ -136,9 +136,10 @@ def _windowing(facts: Sequence[CaseFacts]) -> list[Finding]:
     """Patients whose 8-bit images seem to show another window of intensities than the others'.
 
     Each patient counts by the median, over its images, of the share of pixels at 0 or 255, and of
-    the median grey value. The patients in order of one of these numbers fall into two groups where
+    the median grey value. The patients in order of one of these numbers fall into groups where
     neighbours are more than `SATURATION_GAP` or `MEDIAN_GAP` apart: organs, gain and field of view
-    spread such numbers, but leave no such gap. The smaller group is named.
+    spread such numbers, but leave no such gap. The largest group is the usual one. Who is not in
+    it is named once, and counts no more in the other number.
     """
     patients: dict[str, list[CaseFacts]] = defaultdict(list)
     for fact in facts:
@@ -148,30 +149,33 @@ def _windowing(facts: Sequence[CaseFacts]) -> list[Finding]:
     for patient, images in patients.items():
         shares[patient] = 100 * float(np.median([fact.saturated or 0.0 for fact in images]))
         medians[patient] = float(np.median([fact.intensity.median for fact in images]))
-    for numbers, gap, meaning in (
-        (shares, 100 * SATURATION_GAP, "percent of the pixels are black or white (0 or 255)"),
-        (medians, MEDIAN_GAP, "is the median grey value"),
+    black = _unlike_most(shares, 100 * SATURATION_GAP)
+    grey = _unlike_most({p: medians[p] for p in patients if p not in black}, MEDIAN_GAP)
+    rest = [patient for patient in patients if patient not in (*black, *grey)]
+    findings = []
+    for numbers, few, meaning in (
+        (shares, black, "percent of the pixels are black or white (0 or 255)"),
+        (medians, grey, "is the median grey value"),
     ):
-        few, rest = _two_groups(numbers, gap)
         if few:
             text = (
                 f"8-bit images of {len(few)} patients ({some(few)}) seem to be windowed unlike the "
                 f"{len(rest)} others: {_span(numbers, few)} {meaning}, against "
                 f"{_span(numbers, rest)}; window all alike, from the original values"
             )
-            return about("windowing", [f for name in few for f in patients[name]], text)
-    return []
+            findings += about("windowing", [f for name in few for f in patients[name]], text)
+    return findings
 
 
-def _two_groups(numbers: Mapping[str, float], gap: float) -> tuple[list[str], list[str]]:
-    """The names left and right of the widest gap, the fewer first; none where it is too small."""
-    names = sorted(numbers, key=lambda name: numbers[name])
-    gaps = np.diff([numbers[name] for name in names])
-    if not gaps.size or gaps.max() <= gap:
-        return [], []
-    cut = int(gaps.argmax()) + 1
-    few, rest = sorted((names[:cut], names[cut:]), key=len)
-    return few, rest
+def _unlike_most(numbers: Mapping[str, float], gap: float) -> list[str]:
+    """The names outside the largest group, where neighbours in a group are at most a gap apart."""
+    groups: list[list[str]] = []
+    for name in sorted(numbers, key=lambda name: numbers[name]):
+        if not groups or numbers[name] - numbers[groups[-1][-1]] > gap:
+            groups.append([])
+        groups[-1].append(name)
+    usual = max(groups, key=len, default=[])
+    return [name for group in groups if group is not usual for name in group]
 
 
 def _absent(labelled: Sequence[CaseFacts], names: Sequence[str]) -> list[Finding]:

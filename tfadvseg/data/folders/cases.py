@@ -125,6 +125,24 @@ def read_unlabelled_folder(
     return tuple(replace(case, mask=None) for case in cases)
 
 
+def check_pool(data: Path, pool: Path) -> None:
+    """Refuses the data set itself as its pool: labelled images would be unlabelled as well.
+
+    Args:
+        data: as `root` in `read_data_folder`.
+        pool: as `root` in `read_unlabelled_folder`.
+
+    Raises:
+        InputError: if both are the same folder or table, or the pool is where its images lie.
+    """
+    own = (data, data / "images", data / "imagesTr")
+    if pool.resolve() in [path.resolve() for path in own]:
+        raise InputError(
+            f"unlabelled: {pool} is the data folder itself, expected another one; drop it: images "
+            "without a mask are unlabelled anyway"
+        )
+
+
 def read_images(
     root: Path,
     patient_pattern: str | None = None,

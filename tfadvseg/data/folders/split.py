@@ -72,9 +72,9 @@ def held_out_patients(folder: DataFolder, config: Config) -> tuple[set[str], set
     order = _shuffled(with_masks, config.seed)
     others = [patient for patient in order if patient not in folder.own_test]
     named = isinstance(config.test_patients, tuple)
-    test = _held_out("test", config.test_patients, folder, order if named else others, default=0)
+    test = _held_out("test", config, folder, order if named else others, default=0)
     rest = [patient for patient in others if patient not in test]
-    val = _held_out("val", config.val_patients, folder, rest, default=max(1, len(rest) // 5))
+    val = _held_out("val", config, folder, rest, default=max(1, len(rest) // 5))
     training = [patient for patient in rest if patient not in val]
     if not training:
         raise InputError(
@@ -117,13 +117,14 @@ def _assign(
 
 def _held_out(
     split: str,
-    wanted: int | tuple[str, ...] | None,
+    config: Config,
     folder: DataFolder,
     candidates: list[str],
     default: int,
 ) -> set[str]:
     """The patients of the validation or test split."""
     name = f"{split}_patients"
+    wanted: int | tuple[str, ...] | None = getattr(config, name)
     if isinstance(wanted, tuple):
         return _known(name, wanted, candidates)
     if wanted is None and any(case.split for case in folder.cases):
@@ -132,9 +133,15 @@ def _held_out(
             return listed
     number = default if wanted is None else wanted
     if number >= len(candidates):
+        mend = f"label more patients, or set {name} to less"
+        if split == "val" and config.recipe == "strong" and len(candidates) < 2:
+            mend = (  # it needs validation patients, so less is no way out
+                "recipe strong needs both: label another patient, or take --recipe paper and "
+                "--set val_patients=0"
+            )
         raise InputError(
             f"{name}: {number} of the {len(candidates)} labelled patients that are there for it "
-            f"leave none for training; label more patients, or set {name} to less"
+            f"leave none for training; {mend}"
         )
     return set(candidates[:number])
 
