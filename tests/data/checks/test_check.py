@@ -272,7 +272,7 @@ def test_pictures_of_one_name_are_told_by_their_folders(tmp_path):
         write_png(tmp_path / "pool" / f"{name}.png", picture(seed))
     (tmp_path / "pool" / "cases.csv").write_text("file,patient\np0_0.png,p0\nnew.png,p0\n")
     finding = only(check(root, unlabelled=str(tmp_path / "pool")).warnings, "twice")
-    same = f"{root}/images/p0_0 = {tmp_path}/pool/p0_0"
+    same = "data/images/p0_0 = pool/p0_0"
     assert f"(2): {same}, p0_1 = new; keep one" in finding.text
 
 

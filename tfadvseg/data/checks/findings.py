@@ -68,10 +68,12 @@ def about(kind: str, facts: Sequence[CaseFacts], text: str) -> list[Finding]:
 
 def alike(one: Case, other: Case) -> str:
     """Two cases with the same picture: by their names, where these are the same with folders."""
-    cases = (one, other)
+    names = [one.name, other.name]
     if one.name == other.name:  # not the file's name, which may tell who the patient is
-        return " = ".join(str(case.image.path.parent / case.name) for case in cases)
-    return " = ".join(case.name for case in cases)
+        folders = [case.image.path.parent.resolve() for case in (one, other)]
+        shared = os.path.commonpath(folders)
+        names = [str(folder.relative_to(shared) / one.name) for folder in folders]
+    return " = ".join(names)
 
 
 def has_foreground(fact: CaseFacts, ignore_label: int) -> bool:
