@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import PAGE, check_folder, check_writable, terminal
+from tfadvseg.cli.options import check_folder, check_writable, terminal
 from tfadvseg.errors import DataWarning
+from tfadvseg.report import PAGE
 from tfadvseg.run_folder import write_text
 
 

@@ -9,12 +9,12 @@ import click
 
 from tfadvseg.cli.options import (
     CHECKPOINT,
-    PAGE,
     RUN,
     check_writable,
     quiet_tensorflow,
     terminal,
 )
+from tfadvseg.report import PAGE
 from tfadvseg.run_folder import RunFolder, write_text
 
 

@@ -14,9 +14,7 @@ from rich.console import Console
 
 from tfadvseg.errors import InputError
 
-# What stands near the beginning of what commands write, to know it by.
-PAGE = '<meta name="generator" content="tfadvseg">'
-BEGINNING = 4096  # bytes
+BEGINNING = 4096  # bytes of a file by which it is known
 RUN = click.argument("run", type=click.Path(path_type=Path))
 CHECKPOINT = click.option(
     "--checkpoint",

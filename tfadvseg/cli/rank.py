@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from tfadvseg.cli.options import PAGE, RUN, check_writable, quiet_tensorflow, terminal
+from tfadvseg.cli.options import RUN, check_writable, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
+from tfadvseg.report import PAGE
 from tfadvseg.run_folder import RunFolder, write_text
 
 

@@ -48,7 +48,7 @@ class Pool:
             lines.append(f"Images left out as {why}: {self.excluded}")
         if self.unlike:
             lines.append(
-                f"Unlike the labelled patients, from another scanner or another part of the body: "
+                "Unlike the labelled patients, from another scanner or another part of the body: "
                 f"{some(self.unlike)}; look at them before you label them."
             )
         return lines

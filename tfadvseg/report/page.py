@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from tfadvseg.pictures import class_colours
+from tfadvseg.report import PAGE
 
 STYLE = """
 :root { color-scheme: light; }
@@ -97,7 +98,7 @@ def document(title: str, sections: Iterable[str]) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="generator" content="tfadvseg">
+{PAGE}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>{STYLE}</style>
