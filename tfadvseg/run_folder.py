@@ -173,8 +173,17 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "gpus": ", ".join(_gpus()) or "none",
         **{name: metadata.version(name) for name in PACKAGES},
     }
+
+
+def _gpus() -> list[str]:
+    """The names of the GPUs that TensorFlow uses."""
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [own.get("device_name", "GPU") for own in details]
 
 
 def write_text(path: Path, text: str) -> None:

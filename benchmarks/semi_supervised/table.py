@@ -5,6 +5,7 @@ Usage: python benchmarks/semi_supervised/table.py [FOLDER]
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import sys
@@ -32,6 +33,7 @@ NOTE = (
     "supervised method is the one with the better validation Dice.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
+CPU = "CPU"
 WHOLE = "strong"  # what `strong_without_d` and the like are variants of
 
 
@@ -46,6 +48,7 @@ class Run:
         seed: of the split, the weights and the order.
         result: its test scores.
         validation: Dice of the chosen model on the validation patients; None without any.
+        device: name of the GPU that it was trained on, or `CPU`.
     """
 
     data: str
@@ -54,6 +57,7 @@ class Run:
     seed: int
     result: Result
     validation: float | None
+    device: str = CPU
 
     @property
     def dice(self) -> float | None:
@@ -108,8 +112,16 @@ def read_runs(folder: Path) -> list[Run]:
             scores = [row["val_dice"] for row in read_history(file.parent) if "val_dice" in row]
             labelled, seed = int(match["labelled"]), int(match["seed"])
             result, best = load_result(file), max(scores, default=None)
-            found.append(Run(match["data"], labelled, match["method"], seed, result, best))
+            key = (match["data"], labelled, match["method"], seed)
+            found.append(Run(*key, result, best, device_of(file.parent)))
     return found
+
+
+def device_of(run: Path) -> str:
+    """The GPU that a run was trained on; runs of before this was kept had none."""
+    file = run / "environment.json"
+    gpus = json.loads(file.read_text())["gpus"] if file.is_file() else "none"
+    return CPU if gpus == "none" else gpus
 
 
 def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
@@ -121,7 +133,7 @@ def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
     """
     parts = [NOTE]
     for (data, labelled), group in groups(folder, order).items():
-        parts += [f"## {data}: {labelled} labelled patients\n", *_missing(group)]
+        parts += [f"## {data}: {labelled} labelled patients\n", *_missing(group), *_devices(group)]
         variants = [method for method in group.runs if method.startswith(f"{WHOLE}_")]
         methods = [method for method in group.runs if method not in variants]
         if methods:
@@ -159,6 +171,20 @@ def _missing(group: Group) -> list[str]:
         if (lacking := [seed for seed in group.seeds if seed not in runs])
     ]
     return [f"Missing, not finished or not run: {'; '.join(gaps)}.\n"] if gaps else []
+
+
+def _devices(group: Group) -> list[str]:
+    """Which methods were trained on which device; nothing where all were on the CPU."""
+    methods: dict[str, list[str]] = {}
+    for method, runs in group.runs.items():
+        for device in sorted({run.device for run in runs.values()}):
+            methods.setdefault(device, []).append(method)
+    if set(methods) == {CPU}:
+        return []
+    if len(methods) == 1:
+        return [f"All were trained on: {next(iter(methods))}.\n"]
+    told = (f"{device}: {', '.join(names)}" for device, names in methods.items() if device != CPU)
+    return [f"Trained on {'; on '.join(told)}. All others on a CPU.\n"]
 
 
 def _methods_table(group: Group, methods: Sequence[str]) -> str:

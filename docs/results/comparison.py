@@ -8,14 +8,22 @@ from statistics import fmean
 
 from sweeps_and_runs import sweep
 
-from benchmarks.semi_supervised.table import BASELINES, Group, groups, section
+from benchmarks.semi_supervised.table import (
+    BASELINES,
+    CPU,
+    Group,
+    Run,
+    groups,
+    read_runs,
+    section,
+)
 from benchmarks.shared.markdown import markdown
 from tfadvseg.cli.options import quiet_tensorflow
 from tfadvseg.report.results import read_history
 
 HERE = Path(__file__).parent
 SWEEP = HERE / "sweeps" / "chd_cta_strong"
-KEPT = HERE / "semi_supervised"
+KEPT, ON_GPU = HERE / "semi_supervised", HERE / "semi_supervised_gpu"
 
 INTRODUCTION = """# Do unlabelled images help?
 
@@ -79,6 +87,12 @@ Time of a training step in float32, and its ratio to that of recipe `paper` with
 normalisation, on two CPU cores: `python benchmarks/train_step.py`.
 """
 
+DEVICES = """## CPU and GPU
+
+Some methods were trained on a GPU, as their tables say; the others on CPUs. These were trained on
+both, with the same seeds: what the device alone changes.
+"""
+
 TRIED = """## Tried and left out
 
 Changes of recipe `strong` that did not raise the Dice of the validation patients, by which it was
@@ -124,7 +138,7 @@ def parts() -> list[str]:
     found = [INTRODUCTION, not_yet(groups(KEPT)), aimed(groups(KEPT)), tables]
     found += [SMALLEST, sweep(SWEEP)] if SWEEP.is_dir() else []
     found += [costs(json.loads(cost.read_text()))] if cost.is_file() else []
-    return [*found, TRIED, tried()]
+    return [*found, *devices(), TRIED, tried()]
 
 
 def not_yet(found: dict[tuple[str, int], Group]) -> str:
@@ -171,6 +185,22 @@ def costs(times: dict[str, dict[str, float]]) -> str:
         for name, one in times.items()
     ]
     return f"{COST}\n{markdown(('recipe, norm', 'ms', 'to recipe paper'), rows)}"
+
+
+def devices() -> list[str]:
+    """The runs that were made on a CPU and on a GPU."""
+    on_cpu = {key(run): run for run in read_runs(KEPT) if run.device == CPU}
+    rows = [
+        (*key(run), run.device, f"{on_cpu[key(run)].dice:.3f}", f"{run.dice:.3f}")
+        for run in read_runs(ON_GPU)
+    ]
+    head = ("data", "labelled", "method", "seed", "GPU", "test Dice, CPU", "GPU")
+    return [f"{DEVICES}\n{markdown(head, rows)}"] if rows else []
+
+
+def key(run: Run) -> tuple[str, int, str, int]:
+    """What makes a run, but the device."""
+    return run.data, run.labelled, run.method, run.seed
 
 
 def tried() -> str:

@@ -406,12 +406,14 @@ def test_the_command_trains_keeps_skips_and_tells_failures(shared_phantom, tiny,
     assert result.returncode == 1, result.stderr
     assert result.stdout.splitlines()[-1] == "FAILED: phantom_2_mean_teacher+lambda_semi=3_seed0"
     folder = kept / "phantom_1_mean_teacher+lambda_semi=3_seed0"
-    files = {"config.yaml", "split.json", "history.csv", "metrics.json"}
+    files = {"config.yaml", "split.json", "environment.json", "history.csv", "metrics.json"}
     assert {file.name for file in folder.iterdir()} == files
     assert not any(str(tmp_path) in (folder / name).read_text() for name in files)
     assert "lambda_semi: 3.0" in (folder / "config.yaml").read_text()
     assert json.loads((folder / "metrics.json").read_text())["per_case"] == []
     assert list(json.loads((folder / "split.json").read_text())) == ["patients"]
+    made_with = json.loads((folder / "environment.json").read_text())
+    assert made_with["tensorflow"] == tf.__version__ and "platform" not in made_with
     again = subprocess.run(script, capture_output=True, text=True)
     assert "3 of 4 runs are finished." in again.stdout
     other = subprocess.run([*script, "--set", "steps=4"], capture_output=True, text=True)
@@ -481,6 +483,18 @@ def test_variants_of_strong_are_compared_with_it_alone(tmp_path):
     row = "| strong_without_d | 1 of 1 | 0.720 | 0.750 | +2.0 | -5.0 | -2.0 (-2.0 to -2.0) |"
     assert row in variants and "| strong | 1 of 1 | 0.700 | 0.800 | - | - | - |" in variants
     assert "supervised" not in variants
+
+
+def test_the_device_is_told_where_it_is_not_the_cpu(tmp_path):
+    base = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    write_result(tmp_path, "x_5_strong_seed0", base, 0.8, 0.7)  # as kept by earlier versions
+    write_result(tmp_path, "x_5_fixmatch_seed0", base, 0.8, 0.7)
+    (tmp_path / "x_5_strong_seed0").joinpath("environment.json").write_text('{"gpus": "none"}')
+    assert "rained on" not in table.section(tmp_path)
+    (tmp_path / "x_5_fixmatch_seed0").joinpath("environment.json").write_text('{"gpus": "Big"}')
+    assert "Trained on Big: fixmatch. All others on a CPU.\n" in table.section(tmp_path)
+    (tmp_path / "x_5_strong_seed0").joinpath("environment.json").write_text('{"gpus": "Big"}')
+    assert "All were trained on: Big.\n" in table.section(tmp_path)
 
 
 @pytest.mark.parametrize("lacking", ["strong", "supervised_batch", "strong_without_d"])

@@ -8,7 +8,7 @@ from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.geometry import Geometry
 from tfadvseg.data.image import Image, Source
 from tfadvseg.data.io import write_mask
-from tfadvseg.data.pipeline import Pool, hash_seed, load_pool, training_stream
+from tfadvseg.data.pipeline import Pool, _graphs, hash_seed, load_pool, training_stream
 from tfadvseg.data.preprocess import Preprocessing
 from tfadvseg.errors import InputError
 
@@ -282,3 +282,9 @@ def test_load_pool_cuts_along_the_wished_axis(tmp_path, rng):
 def test_nothing_sleeps_beside_the_stream_that_its_end_would_wait_for():
     """TensorFlow's tuner wakes at twice the time since the last time, and only then ends."""
     assert stream(numbered(5), numbered(7, labelled=False)).options().autotune.enabled is False
+
+
+def test_graphs_are_traced_before_threads_share_them():
+    """On 16 cores every thread began to trace, and TensorFlow complained into the terminal."""
+    for graph in _graphs(Preprocessing((4, 4), None, "percentile"), 255):
+        assert graph.experimental_get_tracing_count() == 1

@@ -5,6 +5,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from tfadvseg.building import build_model
@@ -79,6 +80,9 @@ def test_fit_leaves_a_whole_run_folder(finished):
         assert (out / name).exists(), name
     assert not list(out.rglob("*.tmp"))
     assert json.loads((out / "metrics.json").read_text()) == result
+    found = len(tf.config.list_physical_devices("GPU"))
+    told = json.loads((out / "environment.json").read_text())["gpus"]
+    assert told == "none" if found == 0 else told.count(",") == found - 1
     assert result["split"] == "test" and result["cases"] == result["quality"]["cases"] == 3
     assert isinstance(keras.models.load_model(out / "last.keras"), AdversarialSegmenter)
 

@@ -85,17 +85,21 @@ def load_pool(
 
 @lru_cache(maxsize=8)
 def _graphs(preprocessing: Preprocessing, ignore_label: int) -> tuple[Callable, Callable]:
-    """`Preprocessing.images` and `masks` as graphs, traced once for all pools of a run."""
+    """`Preprocessing.images` and `masks` as graphs, traced once for all pools of a run.
+
+    They are traced here: threads that called them first would each begin to trace.
+    """
     any_slices = tf.TensorSpec((None, None, None, None), tf.float32)
     any_masks = tf.TensorSpec((None, None, None), tf.uint8)
     pixel = tf.TensorSpec((2,), tf.float32)
-    return (
-        tf.function(preprocessing.images, input_signature=[any_slices, pixel]),
-        tf.function(
-            lambda masks, spacing: preprocessing.masks(masks, ignore_label, spacing),
-            input_signature=[any_masks, pixel],
-        ),
+    to_images = tf.function(preprocessing.images, input_signature=[any_slices, pixel])
+    to_masks = tf.function(
+        lambda masks, spacing: preprocessing.masks(masks, ignore_label, spacing),
+        input_signature=[any_masks, pixel],
     )
+    to_images.get_concrete_function()
+    to_masks.get_concrete_function()
+    return to_images, to_masks
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
