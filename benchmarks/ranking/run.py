@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the check
 
 from benchmarks.ranking.table import CHOICES, ERRORS, tables  # noqa: E402
 from benchmarks.semi_supervised.one_run import check_same  # noqa: E402
+from benchmarks.shared.device import device_of  # noqa: E402
 from tfadvseg.config import parse_assignment, read_settings  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 
@@ -126,7 +127,7 @@ class Bench:
         seed, choice, added = job
         labelled = patients_of(self.work / f"base_{seed}", "labelled")
         run = self.fit(f"{choice}_{seed}", seed, [*labelled, *added])
-        return {"seed": seed, "choice": choice, "added": " ".join(added), **scores(run)}
+        return row(seed, choice, added, run)
 
 
 def main() -> None:
@@ -150,10 +151,7 @@ def main() -> None:
     bench.work.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(len(cores)) as threads:
         bases = threads.map(lambda seed: bench.fit(f"base_{seed}", seed, FIRST), seeds)
-        rows = [
-            {"seed": seed, "choice": "base", "added": "", **scores(run)}
-            for seed, run in zip(seeds, bases, strict=True)
-        ]
+        rows = [row(seed, "base", [], run) for seed, run in zip(seeds, bases, strict=True)]
         ranked = dict(zip(seeds, threads.map(bench.rank, seeds), strict=True))
         orders = {seed: [row["patient"] for row in own] for seed, own in ranked.items()}
         rows += threads.map(bench.grow, _jobs(orders, arguments.draws))
@@ -173,6 +171,12 @@ def _jobs(ranked: dict[int, list[str]], draws: int) -> list[tuple[int, str, list
             chance = random.Random(f"{seed} {draw}").sample(sorted(names), MORE)
             jobs.append((seed, f"random{draw}", chance))
     return jobs
+
+
+def row(seed: int, choice: str, added: list[str], run: Path) -> dict[str, Any]:
+    """A run as a row of the results."""
+    told = {"seed": seed, "choice": choice, "added": " ".join(added)}
+    return {**told, **scores(run), "device": device_of(run)}
 
 
 def scores(run: Path) -> dict[str, float]:

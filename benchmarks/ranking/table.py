@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, for a script's imports
 
+from benchmarks.shared.device import CPU  # noqa: E402
 from benchmarks.shared.markdown import markdown  # noqa: E402
 
 CHOICES, ERRORS = "acdc.csv", "errors.csv"
@@ -40,7 +41,17 @@ def _choices(runs: list[dict[str, str]]) -> str:
     spread = f" ±{statistics.stdev(wins):.1f}" if len(wins) > 1 else ""
     rows.append(("mean", "", "", "", f"{statistics.mean(wins):+.1f}{spread}"))
     head = ("seed", "base", "random", "ranked", "ranked - random, points")
-    return f"Dice on the test patients:\n\n{markdown(head, rows)}"
+    return f"Dice on the test patients:\n\n{markdown(head, rows)}\n{_devices(runs)}"
+
+
+def _devices(runs: list[dict[str, str]]) -> str:
+    """Which runs were trained on a GPU, in words."""
+    on_gpu: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        if run.get("device", CPU) != CPU:
+            on_gpu[run["device"]].append(f"{run['choice']} of seed {run['seed']}")
+    told = (f"Trained on {device}: {', '.join(names)}.\n" for device, names in on_gpu.items())
+    return "".join(told)
 
 
 def _errors(patients: list[dict[str, str]]) -> str:

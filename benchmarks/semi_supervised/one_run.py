@@ -15,13 +15,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run.py calls this file as a script
 
-from docs.results.keep import rounded  # noqa: E402
+from docs.results.keep import made_with, rounded  # noqa: E402
 from tfadvseg.cli.options import quiet_tensorflow, terminal  # noqa: E402
 from tfadvseg.config import Config  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 from tfadvseg.run_folder import RunFolder, write_text  # noqa: E402
 
-MADE_WITH = ("cpus", "gpus", "tensorflow", "keras", "numpy")  # what is kept of environment.json
 MAY_DIFFER = ("data", "unlabelled", "epochs")  # paths; and epochs, which become steps
 
 
@@ -103,8 +102,7 @@ def keep(folder: RunFolder, target: Path) -> None:
     write_text(target / "config.yaml", config.replace(**names).to_yaml())
     patients = {"patients": folder.read_json("split.json")["patients"]}
     write_text(target / "split.json", json.dumps(patients, indent=1) + "\n")
-    made_with = {name: folder.read_json("environment.json")[name] for name in MADE_WITH}
-    write_text(target / "environment.json", json.dumps(made_with, indent=1) + "\n")
+    write_text(target / "environment.json", made_with(folder.path))
     shutil.copy(folder.path / "history.csv", target)
     metrics = {**folder.read_json("metrics.json"), "per_case": []}
     write_text(target / "metrics.json", json.dumps(rounded(metrics)) + "\n")

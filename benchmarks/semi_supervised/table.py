@@ -5,7 +5,6 @@ Usage: python benchmarks/semi_supervised/table.py [FOLDER]
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import sys
@@ -17,6 +16,7 @@ from typing import TypeAlias
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
+from benchmarks.shared.device import CPU, device_of  # noqa: E402
 from benchmarks.shared.markdown import markdown  # noqa: E402
 from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
 from tfadvseg.metrics import mean  # noqa: E402
@@ -33,7 +33,6 @@ NOTE = (
     "supervised method is the one with the better validation Dice.\n"
 )
 BASELINES = ("supervised_batch", "supervised_instance")
-CPU = "CPU"
 WHOLE = "strong"  # what `strong_without_d` and the like are variants of
 
 
@@ -115,13 +114,6 @@ def read_runs(folder: Path) -> list[Run]:
             key = (match["data"], labelled, match["method"], seed)
             found.append(Run(*key, result, best, device_of(file.parent)))
     return found
-
-
-def device_of(run: Path) -> str:
-    """The GPU that a run was trained on; runs of before this was kept had none."""
-    file = run / "environment.json"
-    gpus = json.loads(file.read_text())["gpus"] if file.is_file() else "none"
-    return CPU if gpus == "none" else gpus
 
 
 def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:

@@ -8,15 +8,8 @@ from statistics import fmean
 
 from sweeps_and_runs import sweep
 
-from benchmarks.semi_supervised.table import (
-    BASELINES,
-    CPU,
-    Group,
-    Run,
-    groups,
-    read_runs,
-    section,
-)
+from benchmarks.semi_supervised.table import BASELINES, Group, Run, groups, read_runs, section
+from benchmarks.shared.device import CPU, device_of
 from benchmarks.shared.markdown import markdown
 from tfadvseg.cli.options import quiet_tensorflow
 from tfadvseg.report.results import read_history
@@ -136,7 +129,7 @@ def parts() -> list[str]:
     tables = section(KEPT, tuple(METHODS))
     cost = HERE / "train_step.json"
     found = [INTRODUCTION, not_yet(groups(KEPT)), aimed(groups(KEPT)), tables]
-    found += [SMALLEST, sweep(SWEEP)] if SWEEP.is_dir() else []
+    found += [SMALLEST, trained_on(SWEEP), sweep(SWEEP)] if SWEEP.is_dir() else []
     found += [costs(json.loads(cost.read_text()))] if cost.is_file() else []
     return [*found, *devices(), TRIED, tried()]
 
@@ -196,6 +189,12 @@ def devices() -> list[str]:
     ]
     head = ("data", "labelled", "method", "seed", "GPU", "test Dice, CPU", "GPU")
     return [f"{DEVICES}\n{markdown(head, rows)}"] if rows else []
+
+
+def trained_on(folder: Path) -> str:
+    """The devices of a sweep's runs, in words."""
+    names = sorted({device_of(file.parent) for file in folder.glob("runs/*/metrics.json")})
+    return f"Trained on {', '.join(names)}.\n"
 
 
 def key(run: Run) -> tuple[str, int, str, int]:
