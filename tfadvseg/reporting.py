@@ -97,7 +97,7 @@ def ranking_table(ranking: Ranking) -> Table:
     table = Table(title=f"{len(ranking.cases)} images, the first to label")
     for heading in ("rank", "case", "patient", "patient rank", "slice"):
         table.add_column(heading, justify="left" if heading in ("case", "patient") else "right")
-    for heading in ("benefit", "novelty"):
+    for heading in ("gain", "benefit", "novelty"):
         table.add_column(heading, justify="right")
     for one in ranking.cases[:MOST_RANKED]:
         places = (one.patient_rank, f"{one.slice_number} of {one.slices}")
@@ -106,6 +106,7 @@ def ranking_table(ranking: Ranking) -> Table:
             markup.escape(one.case.name),
             markup.escape(one.case.patient),
             *map(str, places),
+            f"{one.gain:.1%}",
             *map(_number, (one.benefit, one.novelty)),
         )
     return table

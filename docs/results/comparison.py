@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from sweeps_and_runs import sweep
 
@@ -83,7 +83,8 @@ normalisation, on two CPU cores: `python benchmarks/train_step.py`.
 DEVICES = """## CPU and GPU
 
 Some methods were trained on a GPU, as their tables say; the others on CPUs. These were trained on
-both, with the same seeds: what the device alone changes.
+both, with the same seeds: what the device alone changes. Steps per second are medians of a run's
+history, validation not counted: two runs at a time on two CPU cores, sixteen at a time on the GPU.
 """
 
 TRIED = """## Tried and left out
@@ -184,11 +185,23 @@ def devices() -> list[str]:
     """The runs that were made on a CPU and on a GPU."""
     on_cpu = {key(run): run for run in read_runs(KEPT) if run.device == CPU}
     rows = [
-        (*key(run), run.device, f"{on_cpu[key(run)].dice:.3f}", f"{run.dice:.3f}")
+        (
+            *(*key(run), run.device),
+            *(f"{one.dice:.3f}" for one in (on_cpu[key(run)], run)),
+            *(f"{steps_per_second(folder, run):.1f}" for folder in (KEPT, ON_GPU)),
+        )
         for run in read_runs(ON_GPU)
     ]
-    head = ("data", "labelled", "method", "seed", "GPU", "test Dice, CPU", "GPU")
+    scores = ("test Dice, CPU", "GPU", "steps per second, CPU", "GPU")
+    head = ("data", "labelled", "method", "seed", "GPU", *scores)
     return [f"{DEVICES}\n{markdown(head, rows)}"] if rows else []
+
+
+def steps_per_second(folder: Path, run: Run) -> float:
+    """Of a run below a folder, the median."""
+    data, labelled, method, seed = key(run)
+    rows = read_history(folder / f"{data}_{labelled}_{method}_seed{seed}")
+    return median(row["steps_per_second"] for row in rows)
 
 
 def trained_on(folder: Path) -> str:

@@ -31,14 +31,19 @@ def out(tmp_path):
     return tmp_path / "ranked.csv"
 
 
-def test_the_image_of_which_least_is_known_comes_first(make_clear_run, data, add, out, read_page):
-    for patient, grey in enumerate((255, 200, 135, 180), start=3):
+def test_what_is_known_least_and_typical_comes_first(make_clear_run, data, add, out, read_page):
+    for patient, grey in enumerate((255, 200, 135, 135), start=3):
         add(f"p{patient}_a", grey, seed=patient)
     rows, printed = ranked(make_clear_run(), data, out)
-    assert next(iter(rows)) == "p5_a" and "p1_a" not in rows and "p2_a" not in rows
-    assert rows["p5_a"]["patient"] == "p5" and rows["p5_a"]["patient_rank"] == "1"
+    first = next(iter(rows))
+    assert first in ("p5_a", "p6_a") and "p1_a" not in rows and "p2_a" not in rows
+    assert rows[first]["patient"] == first[:2] and rows[first]["patient_rank"] == "1"
     benefits = [float(row["benefit"]) for row in rows.values()]
-    assert max(benefits) == benefits[0] and np.mean(benefits) == pytest.approx(1, abs=1e-3)
+    assert benefits[0] > 1 > float(rows["p3_a"]["benefit"])
+    assert np.mean(benefits) == pytest.approx(1, abs=1e-3)
+    gains = [float(row["gain"]) for row in rows.values()]
+    assert gains == sorted(gains, reverse=True) and 0.5 <= sum(gains) <= 1.001
+    assert f"{gains[0]:.1%}" in printed
     assert "left out as they are labelled: 2" in printed
     page = read_page(out.with_suffix(".html"))
     pictures = page.pictures()
@@ -72,7 +77,8 @@ def test_ten_like_slices_of_a_patient_do_not_fill_the_top_ten(make_clear_run, da
     rows, _ = ranked(make_clear_run(), data, out)
     first = [row["patient"] for row in list(rows.values())[:10]]
     assert first[0] == "p3" and first.count("p3") <= 2 and len(set(first)) >= 9
-    assert {row["patient_rank"] for row in rows.values() if row["patient"] == "p3"} == {"1"}
+    places = {row["patient_rank"] for row in rows.values() if row["patient"] == "p3"}
+    assert len(places) == 1 and places <= {"1", "2", "3"}
 
 
 def test_a_volume_names_the_slice_of_which_least_is_known(make_clear_run, data, add, out):

@@ -37,32 +37,49 @@ def test_choice_by_hand():
     """One feature: 0, 1, 1.1 and 4, one labelled image at 0; five patients.
 
     Mean 1.22, variance 2.1536, so sqrt(2) deviations are 2.0754. At first the novelties are 0,
-    1 / 2.0754 = 0.4818, 1.1 / 2.0754 = 0.5300 and 1 (1.93 is cut). Times the benefits: 0, 0.48,
-    1.06, 1. The third is chosen; that leaves the second 0.1 / 2.0754 = 0.0482 and the fourth 1.
+    1 / 2.0754 = 0.4818, 1.1 / 2.0754 = 0.5300 and 1 (1.93 is cut). With the benefits, 2 x 0.4818 +
+    2 x 0.5300 + 1.5 = 3.5236 is not known.
+    The second image teaches half of its own 2 x 0.4818 and 2 (0.5300 - 0.0482) of the third:
+    1.4454; the third half of 2 x 0.5300 and 2 (0.4818 - 0.0482) of the second: 1.3972; the fourth,
+    which none is like, 0.75. The second is chosen; then the third has half of 2 x 0.0482 left.
     """
     features = np.array([[0.0], [1.0], [1.1], [4.0]])
-    order, novelty = choose(
-        np.array([9.0, 1.0, 2.0, 1.0]), features, list("abcd"), np.zeros((1, 1)), ["e"]
-    )
-    assert order.tolist() == [2, 3, 1, 0]
-    np.testing.assert_allclose(novelty, [0, 0.0482, 0.5300, 1], atol=1e-4)
+    found = choose(np.array([9.0, 2.0, 2.0, 1.5]), features, list("abcd"), np.zeros((1, 1)), ["e"])
+    assert found.order.tolist() == [1, 3, 2, 0]
+    np.testing.assert_allclose(found.novelty, [0, 0.4818, 0.0482, 1], atol=1e-4)
+    gains = np.array([0, 1.4454, 0.0482, 0.75]) / 3.5236
+    np.testing.assert_allclose(found.gain, gains, atol=1e-4)
+
+
+def test_gains_fall_and_add_up_to_no_more_than_all():
+    generator = np.random.default_rng(2)
+    features, patients = generator.normal(size=(30, 4)), list(map(str, range(30)))
+    found = choose(generator.random(30), features, patients, features[:3] + 0.1, ["x"] * 3)
+    assert 0.5 < found.gain.sum() < 1
+    assert (np.diff(found.gain[found.order]) < 1e-6).all()
+
+
+def test_what_is_typical_comes_before_an_odd_image_of_which_less_is_known():
+    """Five images close together with benefit 1, and one far from all with 2; then the odd one."""
+    features = np.array([[0.0], [0.1], [0.2], [0.3], [0.4], [9.0]])
+    found = choose(np.array([1.0] * 5 + [2.0]), features, list("abcdef"), np.zeros((0, 1)), [])
+    assert found.order[:2].tolist() == [2, 5]
 
 
 def test_a_patient_who_is_taken_counts_half_then_a_third():
     """Far apart images with benefits 10, 9, 8 of one patient and 4, 2 of others."""
     features = np.eye(5) * 100
     owners = ["a", "a", "a", "b", "c"]
-    order, novelty = choose(
-        np.array([10.0, 9.0, 8.0, 4.4, 2.8]), features, owners, np.zeros((0, 5)), []
-    )
+    found = choose(np.array([10.0, 9.0, 8.0, 4.4, 2.8]), features, owners, np.zeros((0, 5)), [])
     # 10; then 9 / 2 = 4.5 before 4.4; then 4.4; 8 / 3 = 2.67 comes after 2.8
-    assert order.tolist() == [0, 1, 3, 4, 2]
-    assert (novelty == 1).all()
+    assert found.order.tolist() == [0, 1, 3, 4, 2]
+    assert (found.novelty == 1).all()
+    np.testing.assert_allclose(found.gain, np.array([10, 9, 8, 4.4, 2.8]) / 2 / 34.2, rtol=1e-5)
 
 
 def test_labelled_images_of_a_patient_count_as_taken():
     images = np.array([1.0, 1.5]), np.eye(2), ["a", "b"], np.ones((1, 2))
-    alone, taken = (choose(*images, [patient])[0] for patient in ("c", "b"))
+    alone, taken = (choose(*images, [patient]).order for patient in ("c", "b"))
     assert (alone.tolist(), taken.tolist()) == ([1, 0], [0, 1])
 
 
@@ -74,24 +91,36 @@ def test_ten_like_images_do_not_come_first():
     features = np.concatenate([alike, others])
     benefit = np.repeat([2.0, 1.0], [10, 9])
     for patients in (["p"] * 10 + list("abcdefghi"), list("abcdefghijklmnopqrs")):
-        order, _ = choose(benefit, features, patients, np.zeros((0, 8)), [])
-        assert sum(order[:10] < 10) == 1
+        order = choose(benefit, features, patients, np.zeros((0, 8)), []).order
+        assert order[0] < 10 and sum(order[:10] < 10) == 1
 
 
 def test_beyond_the_images_that_are_chosen_one_by_one(monkeypatch):
     """Of two like ones the second would come last; so it does, by what is known when it stops."""
     features = np.array([[0.0], [0.001], [2.0], [4.0], [6.0]])
     images = np.array([5.0, 4.9, 1.0, 2.0, 1.5]), features, list("abcde"), np.zeros((0, 1)), []
-    whole, novelty = choose(*images)
+    whole = choose(*images)
     monkeypatch.setattr(selection, "CHOSEN", 2)
-    order, fewer = choose(*images)
-    assert order.tolist() == whole.tolist() and sorted(order) == [0, 1, 2, 3, 4]
-    assert order[-1] == 1 and fewer[1] == pytest.approx(novelty[1]) and fewer[1] < 0.01
+    fewer = choose(*images)
+    assert fewer.order.tolist() == whole.order.tolist() and sorted(fewer.order) == [0, 1, 2, 3, 4]
+    assert fewer.order[-1] == 0 and fewer.novelty[0] < 0.01  # the second is nearer to the others
+    assert fewer.novelty[0] == pytest.approx(whole.novelty[0])
+
+
+def test_a_part_of_a_large_pool_stands_for_all(monkeypatch):
+    """Ten places with a hundred images each; one place is not known at all."""
+    generator = np.random.default_rng(3)
+    place = np.repeat(np.arange(10), 100)
+    features = 100 * np.eye(10)[place] + generator.normal(size=(1000, 10))
+    benefit, patients = np.where(place == 7, 5.0, 1.0), list(map(str, range(1000)))
+    monkeypatch.setattr(selection, "AUDIENCE", 50)
+    order = choose(benefit, features, patients, np.zeros((0, 10)), []).order
+    assert place[order[0]] == 7 and sorted(place[order[:10]]) == list(range(10))
 
 
 def test_equal_images_come_in_their_order():
-    order, novelty = choose(np.ones(3), np.ones((3, 2)), list("abc"), np.zeros((0, 2)), [])
-    assert order.tolist() == [0, 1, 2] and novelty.tolist() == [1, 0, 0]
+    found = choose(np.ones(3), np.ones((3, 2)), list("abc"), np.zeros((0, 2)), [])
+    assert found.order.tolist() == [0, 1, 2] and found.novelty.tolist() == [1, 0, 0]
 
 
 def test_features_of_other_scales_count_alike():
@@ -101,5 +130,6 @@ def test_features_of_other_scales_count_alike():
         choose(benefit, f, list(map(str, range(12))), np.zeros((0, 3)), [])
         for f in (features, features * (1, 1000, 0.001) + 7)
     )
-    assert plain[0].tolist() == scaled[0].tolist()
-    np.testing.assert_allclose(plain[1], scaled[1])
+    assert plain.order.tolist() == scaled.order.tolist()
+    np.testing.assert_allclose(plain.novelty, scaled.novelty)
+    np.testing.assert_allclose(plain.gain, scaled.gain, atol=1e-5)

@@ -32,8 +32,11 @@ class Ranked:
         patient_rank: place of its patient, if patients are labelled whole.
         patient_benefit: how much is not known of all images of its patient together.
         patient_novelty: as `novelty`, of its patient among patients.
+        patient_gain: as `gain`, of its patient among patients.
         benefit: how much is not known of it; 1 is the average of the pool.
         novelty: from 0, like an image that is labelled or ranked before, to 1.
+        gain: share of all that is not known of the pool which its label would teach, after those
+            of the cases before it.
         slice_number: the slice of which least is known, from 1 on.
         slices: how many it has.
         shares: (3, F) of the ingredients and the foreground classes.
@@ -44,8 +47,10 @@ class Ranked:
     patient_rank: int
     patient_benefit: float
     patient_novelty: float
+    patient_gain: float
     benefit: float
     novelty: float
+    gain: float
     slice_number: int
     slices: int
     shares: np.ndarray
@@ -101,17 +106,18 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
     missing = shares(cases, typical)
     benefit = benefits(missing)
     patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
-    order, novelty = choose(benefit, seen.features, patients, known, labelled)
+    choice = choose(benefit, seen.features, patients, known, labelled)
     of_patient = _rank_patients(patients, seen, labelled, known)
     result = []
-    for place, index in enumerate(order, start=1):
+    for place, index in enumerate(choice.order, start=1):
         own = np.flatnonzero(seen.case_of == index)
         ranked = Ranked(
             pool.cases[index],
             place,
             *of_patient[patients[index]],
             float(benefit[index]),
-            float(novelty[index]),
+            float(choice.novelty[index]),
+            float(choice.gain[index]),
             int(per_slice[own].argmax()) + 1,
             len(own),
             missing[index],
@@ -122,23 +128,24 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
 
 def _rank_patients(
     patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: np.ndarray
-) -> dict[str, tuple[int, float, float]]:
-    """Place, benefit and novelty of each patient: chosen as cases are, all of his as one."""
+) -> dict[str, tuple[int, float, float, float]]:
+    """Place, benefit, novelty and gain of each patient: chosen as cases are, all of his as one."""
     names, index = np.unique(patients, return_inverse=True)
     known_names, known_index = np.unique(labelled, return_inverse=True)
     measures = seen.measures.summed(index[seen.case_of])
     benefit = benefits(shares(measures, seen.measures.sizes.mean(axis=0)))
-    order, novelty = choose(
+    choice = choose(
         benefit,
         _means(seen.features, index, len(names)),
         names.tolist(),
         _means(known, known_index, len(known_names)),
         known_names.tolist(),
     )
-    places = enumerate(order, start=1)
+    figures = zip(benefit.tolist(), choice.novelty.tolist(), choice.gain.tolist(), strict=True)
+    places = np.argsort(choice.order) + 1
     return {
-        str(names[patient]): (place, float(benefit[patient]), float(novelty[patient]))
-        for place, patient in places
+        str(name): (int(place), *own)
+        for name, place, own in zip(names, places, figures, strict=True)
     }
 
 
@@ -171,9 +178,11 @@ def _row(ranked: Ranked, ranking: Ranking) -> dict[str, Any]:
         "patient_rank": ranked.patient_rank,
         "patient_benefit": _number(ranked.patient_benefit),
         "patient_novelty": _number(ranked.patient_novelty),
+        "patient_gain": _number(ranked.patient_gain),
         "slice": ranked.slice_number,
         "benefit": _number(ranked.benefit),
         "novelty": _number(ranked.novelty),
+        "gain": _number(ranked.gain),
     }
     for ingredient, values in zip(INGREDIENTS, ranked.shares, strict=True):
         if ingredient in ranking.ingredients:

@@ -34,9 +34,10 @@ def ranking_page(ranking: Ranking, run: Path, progress: Progress = silent) -> st
     predictor, calibration = Predictor.load(run), Calibration.read(run)
     figures = [_figure(one, predictor, calibration) for one in progress(shown, len(shown))]
     intro = (
-        "What the model knows least comes first, unless it is like what is labelled or ranked "
-        "before, or of a patient of whom there is something already. Benefit: how much is not "
-        "known, 1 is the average. Novelty: from 0, like another one, to 1. Of a volume the slice "
+        "First comes what teaches most: an image that the model does not know, and that is like "
+        "many others it does not know. Gain: the share of all that is not known which its label "
+        "teaches beside those before it. Benefit: how much is not known of it, 1 is the average. "
+        "Novelty: from 0, like one that is labelled or ranked before, to 1. Of a volume the slice "
         "of which least is known is shown: the prediction, and the probability that it is wrong."
     )
     scale = '<span class="key">probability of being wrong 0 <span class="scale"></span> 1</span>'
@@ -74,7 +75,7 @@ def _caption(ranked: Ranked) -> str:
     return (
         f"{ranked.rank}. {ranked.case.name}\n"
         f"patient {ranked.case.patient}{where}\n"
-        f"benefit {ranked.benefit:.2f}, novelty {ranked.novelty:.2f}"
+        f"gain {ranked.gain:.1%}, benefit {ranked.benefit:.2f}, novelty {ranked.novelty:.2f}"
     )
 
 
@@ -83,16 +84,23 @@ def _patients(ranking: Ranking) -> Table:
     count = Counter(ranked.case.patient for ranked in ranking.cases)
     first = {ranked.patient_rank: ranked for ranked in ranking.cases}
     rows = tuple(
-        headings(patient, str(place), *map(_two_digits, figures), str(count[patient]))
+        headings(
+            patient,
+            str(place),
+            f"{one.patient_gain:.1%}",
+            _two_digits(one.patient_benefit),
+            _two_digits(one.patient_novelty),
+            str(count[patient]),
+        )
         for place in sorted(first)[:MOST_PATIENTS]
-        for patient in [first[place].case.patient]
-        for figures in [(first[place].patient_benefit, first[place].patient_novelty)]
+        for one in [first[place]]
+        for patient in [one.case.patient]
     )
     note = (
         "The order in which to label patients, where all images of a patient are labelled: by "
-        "benefit times novelty, what is labelled or stands before in the table being known."
+        "gain, what is labelled or stands before in the table being known."
     )
-    columns = headings("patient", "rank", "benefit", "novelty", "images")
+    columns = headings("patient", "rank", "gain", "benefit", "novelty", "images")
     return Table("patients", "", columns, rows, note)
 
 
