@@ -96,10 +96,10 @@ class Group:
         """Mean and standard deviation of `dice` or `validation` over the seeds."""
         return _spread(self.values(method, measure))
 
-    def gain(self, method: str) -> tuple[str, str]:
+    def gain(self, method: str, digits: int = 1) -> tuple[str, str]:
         """Points of test Dice over the better supervised method: pooled, and over patients."""
         pair = self.pair(method, self.baseline())
-        return _gain(*pair, "dice"), _over_patients(*pair)
+        return _gain(*pair, "dice", digits), _over_patients(*pair)
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -236,11 +236,11 @@ def _confidence_table(group: Group, methods: Sequence[str]) -> str:
     return f"{title}\n\n{markdown(head, rows)}"
 
 
-def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str) -> str:
+def _gain(ours: Mapping[int, Run], theirs: Mapping[int, Run], measure: str, digits: int = 1) -> str:
     """The mean difference of two methods over their seeds, in points."""
     pairs = [(getattr(ours[seed], measure), getattr(theirs[seed], measure)) for seed in ours]
     values = [100 * (a - b) for a, b in pairs if a is not None and b is not None]
-    return f"{statistics.mean(values):+.1f}" if values else "-"
+    return f"{statistics.mean(values):+.{digits}f}" if values else "-"
 
 
 def _over_patients(ours: Mapping[int, Run], theirs: Mapping[int, Run]) -> str:

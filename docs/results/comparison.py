@@ -62,7 +62,8 @@ GOALS = {("acdc", 5): 4.0, ("acdc", 10): 2.0, ("acdc", 35): -0.5}
 AIMED = """## What was to be reached
 
 The least difference in test Dice that was wanted, in points, from recipe `strong` to the better
-supervised network. With 35 patients it may lose up to 0.5.
+supervised network. With 35 patients it may lose up to 0.5. What was tried to
+reach more: the variants in the tables below, and [what was left out](#tried-and-left-out).
 """
 
 SMALLEST = """## chd_cta: 5 labelled patients, and no more
@@ -153,7 +154,7 @@ def aimed(found: dict[tuple[str, int], Group]) -> str:
     rows = []
     for (data, labelled), wanted in GOALS.items():
         group = found.get((data, labelled))
-        reached = group.gain("strong") if group else ("-", "-")
+        reached = group.gain("strong", digits=2) if group else ("-", "-")
         rows.append((f"{data}, {labelled}", f"{wanted:+.1f}", *reached))
     head = ("data, labelled patients", "wanted", "reached", "over patients (95% interval)")
     return f"{AIMED}\n{markdown(head, rows)}"
