@@ -9,6 +9,13 @@ from click.testing import CliRunner
 from scipy.special import expit
 
 from tfadvseg.cli import main
+from tfadvseg.data.image import Source
+from tfadvseg.data.io import read_image
+from tfadvseg.inference.predictor import Predictor
+from tfadvseg.inference.quality import Calibration
+from tfadvseg.ranking.measures import Measures
+from tfadvseg.ranking.observer import Observer, Survey
+from tfadvseg.ranking.ranking import _features
 from tfadvseg.run_folder import RunFolder
 
 
@@ -198,3 +205,27 @@ class TestRefusals:
         self.refused(out, run, data, words=["p4_a.png", "3 channel(s), expected 1"])
         (data / "images" / "p4_a.png").write_bytes(b"no image")
         self.refused(out, run, data, words=["p4_a.png", "decoded"])
+
+
+def test_features_are_those_of_the_predicted_foreground(make_clear_run, data, add):
+    add("p3_a", 135)
+    run = make_clear_run()
+    observer = Observer(Predictor.load(run), Calibration.read(run))
+    image = read_image(Source((data / "images" / "p3_a.png",)))
+    _, features, foreground = observer.look(image)
+    grid = observer.predictor.chain.prepare(image.voxels.astype(np.float32), np.ones(2, np.float32))
+    vessel = observer.predictor.chain.judge(grid)[0].numpy()[0, ..., 1]
+    deepest = observer.encoder(grid).numpy()[0]
+    rows, columns = deepest.shape[:2]
+    parts = vessel.reshape(rows, len(vessel) // rows, columns, -1).mean(axis=(1, 3))
+    assert foreground == pytest.approx(parts.sum(), rel=1e-4)
+    mean = (deepest * parts[..., np.newaxis]).sum(axis=(0, 1)) / parts.sum()
+    np.testing.assert_allclose(features, mean, rtol=1e-3, atol=1e-6)
+    assert not np.allclose(features, deepest.mean(axis=(0, 1)), rtol=1e-2)
+
+
+def test_cases_of_a_patient_count_by_their_foreground():
+    nothing = Measures(np.zeros((0, 3, 1)), np.zeros((0, 3, 1)))
+    seen = Survey(nothing, np.zeros(0, int), np.array([[1.0], [5.0], [7.0]]), np.array([3, 1, 0]))
+    found = _features(seen, np.array([0, 0, 1]), 2)
+    np.testing.assert_allclose(found, [[2.0], [7.0]])

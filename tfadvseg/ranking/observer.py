@@ -19,6 +19,8 @@ from tfadvseg.inference.quality import Calibration
 from tfadvseg.progress import Progress, silent
 from tfadvseg.ranking.measures import Measures, measure
 
+TINY = 1e-9
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -27,12 +29,21 @@ class Survey:
     Attributes:
         measures: of all slices (S), case after case.
         case_of: (S,) index of the case of each slice.
-        features: (N, K) of each case: S's deepest activations, averaged over pixels and slices.
+        features: (N, K) of each case: the deepest activations of the network that predicts,
+            averaged over its slices and over what it predicts as foreground. What lies around the
+            organs tells of the scanner and the field of view, not of what there is to learn.
+        foreground: (N,) how much of it there is, the expected share of pixels summed over slices.
     """
 
     measures: Measures
     case_of: np.ndarray
     features: np.ndarray
+    foreground: np.ndarray
+
+    def of_no_cases(self) -> Survey:
+        """A survey with the same features of no case at all."""
+        nothing = Measures(self.measures.amounts[:0], self.measures.sizes[:0])
+        return Survey(nothing, self.case_of[:0], self.features[:0], self.foreground[:0])
 
 
 class Observer:
@@ -45,9 +56,9 @@ class Observer:
 
     def __init__(self, predictor: Predictor, calibration: Calibration):
         self.predictor, self.calibration = predictor, calibration
-        student = predictor.model.segmenter
+        self.student, teacher = predictor.model.segmenter, predictor.model.predicting
         self.has_teacher = predictor.model.averaged is not None
-        self.student = keras.Model(student.input, [student.output, student.deepest])
+        self.encoder = keras.Model(teacher.input, teacher.deepest)
         slices = tf.TensorSpec((None, None, None, predictor.config.channels), tf.float32)
         self._look = tf.function(
             self._graph, input_signature=[slices, tf.TensorSpec((2,), tf.float32)]
@@ -64,28 +75,35 @@ class Observer:
             InputError: if an image cannot be read.
         """
         seen = [self.look(read_image(case.image)) for case in progress(cases, len(cases))]
-        measures = Measures.joined([one for one, _ in seen])
-        case_of = np.repeat(np.arange(len(seen)), [len(one) for one, _ in seen])
-        return Survey(measures, case_of, np.stack([features for _, features in seen]))
+        measures, features, foreground = zip(*seen, strict=True)
+        case_of = np.repeat(np.arange(len(seen)), [len(one) for one in measures])
+        joined = Measures.joined(measures)
+        return Survey(joined, case_of, np.stack(features), np.array(foreground))
 
-    def look(self, image: Image) -> tuple[Measures, np.ndarray]:
-        """The measures of every slice of an image, and the features (K,) of the whole."""
+    def look(self, image: Image) -> tuple[Measures, np.ndarray, float]:
+        """The measures of every slice of an image; features (K,) and foreground of the whole."""
         cut = slicing(image.geometry, self.predictor.config.slice_axis)
         spacing = np.array(cut.pixel_mm or (1, 1), np.float32)
-        parts, features = [], []
+        parts, features, foreground = [], [], []
         for part in batches(cut.cut(image.voxels), self.predictor.config.size()):
             looked = self._look(part.astype(np.float32), spacing)
-            teacher, confidence, student, deepest = (one.numpy() for one in looked)
+            teacher, confidence, student, *deepest = (one.numpy() for one in looked)
             said = confidence[..., 0] if self.predictor.has_confidence else None
             seen = Prediction(teacher.argmax(axis=-1).astype(np.uint8), teacher, said)
             right = self.calibration.chance_right(seen)
             parts.append(measure(teacher, right, student if self.has_teacher else None))
-            features.append(deepest)
-        return Measures.joined(parts), np.concatenate(features).mean(axis=0)
+            features.append(deepest[0])
+            foreground.append(deepest[1])
+        amount = float(np.sum(foreground))
+        return Measures.joined(parts), np.sum(features, axis=0) / max(amount, TINY), amount
 
     def _graph(self, slices: tf.Tensor, spacing: tf.Tensor) -> tuple[tf.Tensor, ...]:
         grid = self.predictor.chain.prepare(slices, spacing)
         teacher, confidence = self.predictor.chain.judge(grid)
-        logits, deepest = self.student(grid, training=False)
         said = tf.zeros((0, 0, 0, 1)) if confidence is None else confidence
-        return teacher, said, tf.nn.softmax(logits), tf.reduce_mean(deepest, axis=(1, 2))
+        student = tf.nn.softmax(self.student(grid, training=False))
+        deepest = tf.cast(self.encoder(grid, training=False), tf.float32)
+        size = tf.shape(deepest)[1:3]
+        foreground = tf.image.resize(1 - teacher[..., :1], size, tf.image.ResizeMethod.AREA)
+        weighted = tf.reduce_sum(deepest * foreground, axis=(0, 1, 2))
+        return teacher, said, student, weighted, tf.reduce_sum(foreground)

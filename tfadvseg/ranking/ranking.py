@@ -16,7 +16,7 @@ from tfadvseg.inference.quality import Calibration
 from tfadvseg.preparation import check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.ranking.measures import INGREDIENTS
-from tfadvseg.ranking.observer import Observer, Survey
+from tfadvseg.ranking.observer import TINY, Observer, Survey
 from tfadvseg.ranking.pool import Pool, find_pool
 from tfadvseg.ranking.selection import benefits, choose, shares
 from tfadvseg.run_folder import RunFolder, write_whole
@@ -91,22 +91,22 @@ def rank(run: Path, root: Path, progress: Callable[[str], Progress] = lambda _: 
     check_cases(pool.cases, config, progress("Reading"))
     observer = Observer(Predictor.load(run), calibration)
     seen = observer.survey(pool.cases, progress("Ranking"))
-    known = np.zeros((0, seen.features.shape[1]))
+    known = seen.of_no_cases()
     if pool.labelled:
-        known = observer.survey(pool.labelled, progress("Comparing")).features
+        known = observer.survey(pool.labelled, progress("Comparing"))
     ingredients = tuple(n for n in INGREDIENTS if n != "disagreement" or observer.has_teacher)
     return Ranking(_ranked(pool, seen, known), (config.classes or ())[1:], ingredients, pool)
 
 
-def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
-    """Every case in its place; `known` are the features (L, K) of the labelled cases."""
+def _ranked(pool: Pool, seen: Survey, known: Survey) -> tuple[Ranked, ...]:
+    """Every case in its place; `known` are the labelled cases."""
     typical = seen.measures.sizes.mean(axis=0)
     per_slice = benefits(shares(seen.measures, typical))
     cases = seen.measures.summed(seen.case_of)
     missing = shares(cases, typical)
     benefit = benefits(missing)
     patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
-    choice = choose(benefit, seen.features, patients, known, labelled)
+    choice = choose(benefit, seen.features, patients, known.features, labelled)
     of_patient = _rank_patients(patients, seen, labelled, known)
     result = []
     for place, index in enumerate(choice.order, start=1):
@@ -127,7 +127,7 @@ def _ranked(pool: Pool, seen: Survey, known: np.ndarray) -> tuple[Ranked, ...]:
 
 
 def _rank_patients(
-    patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: np.ndarray
+    patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: Survey
 ) -> dict[str, tuple[int, float, float, float]]:
     """Place, benefit, novelty and gain of each patient: chosen as cases are, all of his as one."""
     names, index = np.unique(patients, return_inverse=True)
@@ -136,9 +136,9 @@ def _rank_patients(
     benefit = benefits(shares(measures, seen.measures.sizes.mean(axis=0)))
     choice = choose(
         benefit,
-        _means(seen.features, index, len(names)),
+        _features(seen, index, len(names)),
         names.tolist(),
-        _means(known, known_index, len(known_names)),
+        _features(known, known_index, len(known_names)),
         known_names.tolist(),
     )
     figures = zip(benefit.tolist(), choice.novelty.tolist(), choice.gain.tolist(), strict=True)
@@ -149,11 +149,12 @@ def _rank_patients(
     }
 
 
-def _means(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
-    """The means of the rows (N, K) of each group, (number, K)."""
-    sums = np.zeros((number, values.shape[1]))
-    np.add.at(sums, groups, values)
-    return sums / np.bincount(groups, minlength=number)[:, np.newaxis]
+def _features(survey: Survey, groups: np.ndarray, number: int) -> np.ndarray:
+    """The features (number, K) of groups of cases, averaged over their foreground."""
+    weights = np.maximum(survey.foreground, TINY)
+    sums = np.zeros((number, survey.features.shape[1]))
+    np.add.at(sums, groups, survey.features * weights[:, np.newaxis])
+    return sums / np.bincount(groups, weights, minlength=number)[:, np.newaxis]
 
 
 def write_csv(ranking: Ranking, file: Path) -> None:
