@@ -1,6 +1,6 @@
 """Whether `tfadvseg rank` chooses better patients to label than chance does, on ACDC.
 
-Usage: python benchmarks/ranking/run.py --data ACDC --work DIR [--results DIR] [--seeds 0,1,2]
+Usage: python benchmarks/ranking/run.py --data ACDC --work DIR [--results DIR] [--seeds 0,1,2,3]
            [--draws 2] [--cores 0,1] [--set name=value ...]
 For each seed: recipe strong with 3 labelled patients; the run ranks the other training patients;
 then the same training from scratch with 2 patients more: the first two by `patient_rank`, and, as
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="ACDC as a data folder of slices")
     parser.add_argument("--work", type=Path, help="folder for the runs")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "rank")
-    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--seeds", default="0,1,2,3")
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--cores", default="", help="one run at a time on each of these")
     parser.add_argument("--set", action="append", default=[], dest="settings")
