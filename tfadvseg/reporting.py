@@ -93,21 +93,24 @@ def prediction_table(rows: Sequence[Row], classes: Sequence[str]) -> Table:
 
 
 def ranking_table(ranking: Ranking) -> Table:
-    """The first images to label."""
+    """The first images to label; the slice only where an image has several."""
+    first = ranking.cases[:MOST_RANKED]
+    volumes = any(one.slices > 1 for one in first)
     table = Table(title=f"{len(ranking.cases)} images, the first to label")
-    for heading in ("rank", "case", "patient", "patient rank", "slice"):
-        table.add_column(heading, justify="left" if heading in ("case", "patient") else "right")
-    for heading in ("gain", "benefit", "novelty"):
+    table.add_column("rank", justify="right")
+    for heading in ("case", "patient"):
+        table.add_column(heading, overflow="fold")  # a name cut short would name no file
+    for heading in (*(("slice",) if volumes else ()), "gain", "benefit", "novelty"):
         table.add_column(heading, justify="right")
-    for one in ranking.cases[:MOST_RANKED]:
-        places = (one.patient_rank, f"{one.slice_number} of {one.slices}")
+    for one in first:
         table.add_row(
             str(one.rank),
             markup.escape(one.case.name),
             markup.escape(one.case.patient),
-            *map(str, places),
+            *((f"{one.slice_number} of {one.slices}",) if volumes else ()),
             f"{one.gain:.1%}",
-            *map(_number, (one.benefit, one.novelty)),
+            f"{one.benefit:.2f}",
+            f"{one.novelty:.2f}",
         )
     return table
 

@@ -60,6 +60,14 @@ def test_what_is_known_least_and_typical_comes_first(make_clear_run, data, add, 
     assert 0 < float(rows["p5_a"]["patient_novelty"]) <= 1
 
 
+def test_a_row_with_whole_names_fits_a_terminal_of_80_columns(make_clear_run, data, add, out):
+    name = "p3_frame01_slice_04_long_scan"
+    add(name, 135)
+    _, printed = ranked(make_clear_run(), data, out)
+    row = next(line for line in printed.splitlines() if "│    1 │" in line)
+    assert name in row and len(row) <= 80 and row.count("│") == 7
+
+
 def test_the_numbers_are_those_worked_out_by_hand(make_clear_run, data, add, out):
     """256 bright pixels, 64 of them grey; the probability of the vessel is expit(10 (x - 0.5))."""
     add("p3_a", 135)
