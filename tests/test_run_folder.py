@@ -3,8 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
+from tfadvseg import run_folder
 from tfadvseg.cli import main
 from tfadvseg.errors import InputError
 from tfadvseg.run_folder import RunFolder, write_whole
@@ -75,3 +77,10 @@ def test_a_full_disk_leaves_the_previous_checkpoint(shared_phantom, tiny_options
     resumed = CliRunner().invoke(main, ["fit", "--out", str(run), "--resume"])
     assert resumed.exit_code == 0, resumed.output
     assert (run / "metrics.json").is_file()
+
+
+def test_environment_names_made_up_gpus(monkeypatch):
+    names = {"a": {"device_name": "Big 1"}, "b": {}}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [*names])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", names.__getitem__)
+    assert run_folder.environment()["gpus"] == "Big 1, GPU"

@@ -40,7 +40,7 @@ def main() -> None:
 def made_with(run: Path) -> str:
     """What is kept of the `environment.json` of a run: nothing that is the machine's alone."""
     environment = json.loads((run / "environment.json").read_text())
-    return json.dumps({name: environment[name] for name in MADE_WITH}, indent=1) + "\n"
+    return json.dumps({n: environment[n] for n in MADE_WITH if n in environment}, indent=1) + "\n"
 
 
 def rounded(value: Any) -> Any:

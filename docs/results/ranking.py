@@ -7,28 +7,29 @@ from benchmarks.ranking.table import CHOICES, ERRORS, tables
 from benchmarks.shared.markdown import markdown
 
 FOLDER = Path(__file__).parent / "rank"
+EARLIER = "tried.csv"
 
 INTRODUCTION = """# What ranking brings
 
 Everything here is written by `python docs/results/make.py rank` from `docs/results/rank/`, which
-`docs/results/run.sh DATA rank` makes. [Where to label next](rank.md#is-it-better-than-chance) tells
-how it is measured: on ACDC, with recipe `strong`, `examples/acdc_small.yaml` and
-`precision: bfloat16`. `base` has 3 labelled patients; the others have 2 more.
+`docs/results/run.sh DATA rank` makes, but for `tried.csv`, of code that is gone.
+[Where to label next](rank.md#is-it-better-than-chance) tells how it is measured: on ACDC, with
+recipe `strong`, `examples/acdc_small.yaml` and `precision: bfloat16`. `base` has 3 labelled
+patients; the others have 2 more.
 """
 
 TRIED = """## Earlier rules
 
 By earlier rules of choice, with the same labelled patients. The first one was worse than chance:
-the patients of whom least was known were outliers, which teach nothing about others. Likeness by
-activations averaged over whole images told scanners apart rather than hearts; over the predicted
-foreground, patients who are alike have more often the same disease, and like errors. The scores of
-seeds 0 to 2 were seen before the rule became what it is; those of seed 3 were not.
+the patients of whom least was known were outliers, which teach nothing about others. Then
+likeness was that of whole images, now it is that of the predicted foreground. The scores of seeds 0
+to 2 were seen before the rule became what it is; those of seed 3 were not.
 """
 
 
 def missing() -> str:
     """Which raw files are missing."""
-    gaps = [name for name in (CHOICES, ERRORS) if not (FOLDER / name).is_file()]
+    gaps = [name for name in (CHOICES, ERRORS, EARLIER) if not (FOLDER / name).is_file()]
     return f"{FOLDER} lacks {', '.join(gaps)}" if gaps else ""
 
 
@@ -39,7 +40,7 @@ def parts() -> list[str]:
 
 def tried() -> str:
     """Test Dice with the patients that earlier rules chose."""
-    with (FOLDER / "tried.csv").open(newline="", encoding="utf-8") as stream:
+    with (FOLDER / EARLIER).open(newline="", encoding="utf-8") as stream:
         rows = [
             (row["rule"], row["seed"], row["added"], f"{float(row['dice']):.3f}", row["device"])
             for row in csv.DictReader(stream)

@@ -19,7 +19,7 @@ from tfadvseg.inference.quality import Calibration
 from tfadvseg.progress import Progress, silent
 from tfadvseg.ranking.measures import Measures, measure
 
-TINY = 1e-9
+TINY = 1e-9  # foreground where there is none
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ class Observer:
         grid = self.predictor.chain.prepare(slices, spacing)
         teacher, confidence = self.predictor.chain.judge(grid)
         said = tf.zeros((0, 0, 0, 1)) if confidence is None else confidence
-        student = tf.nn.softmax(self.student(grid, training=False))
+        student = teacher
+        if self.has_teacher:
+            student = tf.nn.softmax(self.student(grid, training=False))
         deepest = tf.cast(self.encoder(grid, training=False), tf.float32)
         size = tf.shape(deepest)[1:3]
         foreground = tf.image.resize(1 - teacher[..., :1], size, tf.image.ResizeMethod.AREA)

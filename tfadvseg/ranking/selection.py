@@ -46,7 +46,7 @@ from tfadvseg.ranking.measures import Measures
 CHOSEN = 1000  # images that are chosen one by one
 OWN = 0.5  # what an image itself counts, beside those that are like it
 BLOCK = 256  # images whose distances to all others are computed together, with 64 bits
-AUDIENCE = 2000  # images that gains are summed over, so that memory grows with the pool, no faster
+AUDIENCE = 2000  # images that gains are summed over, or memory would grow with the pool's square
 
 
 def shares(measures: Measures, typical: np.ndarray) -> np.ndarray:
@@ -119,7 +119,8 @@ def choose(
     left, order = np.ones(len(benefit), bool), []
 
     def scores() -> np.ndarray:
-        return np.where(left, cover.gain.round(7) / (1 + taken), -1)
+        gain = cover.gain.round(7)  # what differs by rounding alone is equal
+        return np.where(left, gain / (1 + taken), -1)
 
     for _ in range(min(CHOSEN, len(benefit))):
         best = int(scores().argmax())
@@ -178,7 +179,10 @@ class _Cover:
         self.unknown = unknown
 
     def _distances(self, rows: np.ndarray) -> np.ndarray:
-        """Distances (R, N), with 32 bits, from rows (R, K) to the images, by matrix products."""
+        """Distances (R, N), with 32 bits, from rows (R, K) to the images.
+
+        By matrix products, as SciPy's `cdist` was most of the time of `benchmarks/rank_order.py`.
+        """
         parts = []
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]

@@ -85,16 +85,14 @@ def _patients(ranking: Ranking) -> Table:
     first = {ranked.patient_rank: ranked for ranked in ranking.cases}
     rows = tuple(
         headings(
-            patient,
-            str(place),
+            one.case.patient,
+            str(one.patient_rank),
             f"{one.patient_gain:.1%}",
             _two_digits(one.patient_benefit),
             _two_digits(one.patient_novelty),
-            str(count[patient]),
+            str(count[one.case.patient]),
         )
-        for place in sorted(first)[:MOST_PATIENTS]
-        for one in [first[place]]
-        for patient in [one.case.patient]
+        for _, one in sorted(first.items())[:MOST_PATIENTS]
     )
     note = (
         "The order in which to label patients, where all images of a patient are labelled: by "
