@@ -4,6 +4,8 @@ import pytest
 
 from tfadvseg.building import build_model
 from tfadvseg.config import Config
+from tfadvseg.crossval import timing
+from tfadvseg.crossval.planning import make_plan
 from tfadvseg.crossval.timing import _seconds_a_step, _with_discriminator
 
 
@@ -23,3 +25,18 @@ def test_a_step_with_unlabelled_images_is_timed(recipe, tiny):
 def test_a_discriminator_that_is_given_is_timed_as_it_is():
     for config in (Config(recipe="strong", discriminator_filters=[8]), Config(recipe="paper")):
         assert _with_discriminator(config) == config
+
+
+def test_a_stage_is_timed_once_however_many_rounds_it_has(material, wanted, tiny, monkeypatch):
+    settings = {**tiny, "steps": 60, "validate_every": 1}
+    plan = make_plan(material(**settings), wanted(fractions="1/2", recipes="paper"))
+    run = next(one for one in plan.trainings.values() if one.trained_as == "paper")
+    stages = []
+
+    def seconds(model, config, stage):
+        stages.append(stage)
+        return 0.0
+
+    monkeypatch.setattr(timing, "_seconds_a_step", seconds)
+    assert timing._measured(plan, run) > 0  # predictions are timed too
+    assert stages == ["adversarial", "semi-supervised"]
