@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the check
 from benchmarks.shared.device import CPU, device_of  # noqa: E402
 from benchmarks.shared.markdown import markdown  # noqa: E402
 from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
+from tfadvseg.config import read_settings  # noqa: E402
 from tfadvseg.metrics import mean  # noqa: E402
 from tfadvseg.report.results import FOREGROUND, Result, load_result, read_history  # noqa: E402
 from tfadvseg.report.statistics import interval  # noqa: E402
@@ -27,11 +28,12 @@ RESULTS = ROOT / "docs" / "results" / "semi_supervised"
 NAME = re.compile(r"(?P<data>.+)_(?P<labelled>\d+)_(?P<method>[^\d].*)_seed(?P<seed>\d+)")
 NOTE = (
     "± is the standard deviation over the seeds. Test Dice is pooled over all voxels, the mean "
-    "over the classes but background. Differences are in points of Dice, and only of methods that "
-    "have all seeds: first of the pooled Dice, then of the mean over the test patients, with a "
-    "95% bootstrap interval, which covers the choice of test patients, not of the seed. The "
-    "supervised method is the one with the better validation Dice.\n"
+    "over the classes but background. Differences are in points of Dice, over the seeds that both "
+    "methods have (three at least, or all): first of the pooled Dice, then of the mean over the "
+    "test patients, with a 95% bootstrap interval, which covers the choice of test patients, not "
+    "of the seed. The supervised method is the one with the better validation Dice.\n"
 )
+ENOUGH = 3  # seeds that two methods share; of less, a difference tells nothing
 BASELINES = ("supervised_batch", "supervised_instance")
 WHOLE = "strong"  # what `strong_without_d` and the like are variants of
 
@@ -48,6 +50,7 @@ class Run:
         result: its test scores.
         validation: Dice of the chosen model on the validation patients; None without any.
         device: name of the GPU that it was trained on, or `CPU`.
+        precision: `float32` or `bfloat16`; None where it was not kept.
     """
 
     data: str
@@ -57,6 +60,7 @@ class Run:
     result: Result
     validation: float | None
     device: str = CPU
+    precision: str | None = None
 
     @property
     def dice(self) -> float | None:
@@ -80,17 +84,27 @@ class Group:
         return [value for value in found if value is not None]
 
     def pair(self, method: str, other: str | None) -> Pair:
-        """The runs of two methods to compare; none unless both have all seeds, as these differ."""
+        """The runs of two methods to compare, of the seeds of both, which differ; none if few."""
         ours, theirs = (self.runs.get(name or "", {}) for name in (method, other))
-        whole = len(ours) == len(theirs) == len(self.seeds) and method != other
-        return (ours, theirs) if whole else ({}, {})
+        both = sorted(ours.keys() & theirs.keys())
+        if method == other or not self._suffice(both):
+            return {}, {}
+        return {seed: ours[seed] for seed in both}, {seed: theirs[seed] for seed in both}
 
     def baseline(self) -> str | None:
-        """The supervised method with the better mean validation Dice, of those with all seeds."""
-        whole = [m for m in BASELINES if len(self.runs.get(m, ())) == len(self.seeds)]
-        scores = {method: self.values(method, "validation") for method in whole}
-        known = {method: statistics.mean(values) for method, values in scores.items() if values}
+        """The supervised method with the better mean validation Dice over the seeds of all."""
+        found = {m: self.runs[m] for m in BASELINES if self._suffice(self.runs.get(m, ()))}
+        both = set.intersection(*map(set, found.values())) if found else set()
+        scores = {
+            method: [run.validation for seed, run in runs.items() if seed in both]
+            for method, runs in found.items()
+        }
+        known = {m: statistics.mean(v) for m, v in scores.items() if v and None not in v}
         return max(known, key=known.__getitem__) if known else None
+
+    def _suffice(self, seeds: Collection[int]) -> bool:
+        """Whether as many seeds are enough for a comparison."""
+        return len(seeds) >= min(ENOUGH, len(self.seeds))
 
     def spread(self, method: str, measure: str) -> str:
         """Mean and standard deviation of `dice` or `validation` over the seeds."""
@@ -112,8 +126,14 @@ def read_runs(folder: Path) -> list[Run]:
             labelled, seed = int(match["labelled"]), int(match["seed"])
             result, best = load_result(file), max(scores, default=None)
             key = (match["data"], labelled, match["method"], seed)
-            found.append(Run(*key, result, best, device_of(file.parent)))
+            made = device_of(file.parent), _precision_of(file.parent)
+            found.append(Run(*key, result, best, *made))
     return found
+
+
+def _precision_of(run: Path) -> str | None:
+    file = run / "config.yaml"
+    return read_settings(file).get("precision") if file.is_file() else None
 
 
 def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
@@ -125,7 +145,8 @@ def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:
     """
     parts = [NOTE]
     for (data, labelled), group in groups(folder, order).items():
-        parts += [f"## {data}: {labelled} labelled patients\n", *_missing(group), *_devices(group)]
+        parts.append(f"## {data}: {labelled} labelled patients\n")
+        parts += [*_missing(group), *_devices(group), *_precisions(group)]
         variants = [method for method in group.runs if method.startswith(f"{WHOLE}_")]
         methods = [method for method in group.runs if method not in variants]
         if methods:
@@ -177,6 +198,21 @@ def _devices(group: Group) -> list[str]:
         return [f"All were trained on: {next(iter(methods))}.\n"]
     told = (f"{device}: {', '.join(names)}" for device, names in methods.items() if device != CPU)
     return [f"Trained on {'; on '.join(told)}. All others on a CPU.\n"]
+
+
+def _precisions(group: Group) -> list[str]:
+    """Which runs had another precision than most; nothing where all had the same."""
+    found: dict[str | None, dict[str, list[str]]] = {}
+    for method, runs in group.runs.items():
+        for seed, run in runs.items():
+            found.setdefault(run.precision, {}).setdefault(method, []).append(str(seed))
+    most = max(found, key=lambda precision: sum(map(len, found[precision].values())))
+    told = (
+        f"{precision}: " + "; ".join(f"{m} (seed {', '.join(own)})" for m, own in methods.items())
+        for precision, methods in found.items()
+        if precision != most
+    )
+    return [f"In {one}. All others in {most}.\n" for one in told]
 
 
 def _methods_table(group: Group, methods: Sequence[str]) -> str:

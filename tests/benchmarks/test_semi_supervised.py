@@ -513,3 +513,38 @@ def test_a_difference_takes_all_seeds_of_both(lacking, tmp_path):
     rows = [line for line in lines if line.startswith("| strong_without_d |") and " of 2" in line]
     assert len(rows) == 1 and (" -5.0 |" in rows[0]) == (lacking == "supervised_batch")
     assert (group.baseline() is None) == (lacking == "supervised_batch")
+
+
+def test_a_difference_is_over_the_seeds_of_both(tmp_path):
+    """With three in common; the fourth seed of `strong`, an easy one, does not count."""
+    base = np.array([0.1, 0.2, 0.3, 0.4])
+    for seed in range(4):
+        easy = 0.3 * (seed == 3)
+        write_result(tmp_path, f"x_5_strong_seed{seed}", base + easy, 0.6 + easy, 0.5)
+        if seed < 3:
+            write_result(tmp_path, f"x_5_supervised_batch_seed{seed}", base - 0.1, 0.5, 0.4)
+        if seed < 2:
+            write_result(tmp_path, f"x_5_fixmatch_seed{seed}", base, 0.6, 0.5)
+    assert table.groups(tmp_path)["x", 5].gain("strong") == ("+10.0", "+10.0")
+    lines = table.section(tmp_path).splitlines()
+    assert "| fixmatch | 2 of 4 | 0.500 ±0.000 | 0.600 ±0.000 | - | - | - |" in lines
+
+
+def test_the_baseline_is_chosen_over_the_seeds_of_all(tmp_path):
+    """The better one on seeds 0 to 2; on seed 3, which the other lacks, all is harder."""
+    patients = [0.5, 0.6]
+    for seed, validation in enumerate((0.6, 0.6, 0.6, 0.1)):
+        write_result(tmp_path, f"x_5_supervised_batch_seed{seed}", patients, 0.5, validation)
+        if seed < 3:
+            write_result(tmp_path, f"x_5_supervised_instance_seed{seed}", patients, 0.5, 0.55)
+    assert table.groups(tmp_path)["x", 5].baseline() == "supervised_batch"
+
+
+def test_another_precision_is_told(tmp_path):
+    for name in ("strong_seed0", "strong_seed1", "fixmatch_seed0"):
+        write_result(tmp_path, f"x_5_{name}", [0.5, 0.6], 0.8, 0.7)
+        (tmp_path / f"x_5_{name}" / "config.yaml").write_text("precision: bfloat16\n")
+    assert "All others in" not in table.section(tmp_path)
+    (tmp_path / "x_5_strong_seed1" / "config.yaml").write_text("precision: float32\n")
+    told = "In float32: strong (seed 1). All others in bfloat16.\n"
+    assert told in table.section(tmp_path)
