@@ -1,10 +1,11 @@
 """Whether `tfadvseg rank` chooses better patients to label than chance does, on ACDC.
 
-Usage: python benchmarks/ranking/run.py --data ACDC --work DIR [--results DIR] [--seeds 0,1,2,3]
+Usage: python benchmarks/ranking/run.py --data ACDC --work DIR [--results DIR] [--seeds SEEDS]
            [--draws 2] [--cores 0,1] [--set name=value ...]
 For each seed: recipe strong with 3 labelled patients; the run ranks the other training patients;
 then the same training from scratch with 2 patients more: the first two by `patient_rank`, and, as
-often as --draws says, two at random. What is done in --work is not done again.
+often as --draws says, two at random. What is done in --work is not done again; what --results has
+of other seeds stays.
 Prints the Dice of each on the test patients, what ranking wins over chance, and, as the labels are
 only hidden, how the benefit of the ranked patients goes with how wrong the model is about them.
 """
@@ -136,7 +137,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="ACDC as a data folder of slices")
     parser.add_argument("--work", type=Path, help="folder for the runs")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "rank")
-    parser.add_argument("--seeds", default="0,1,2,3")
+    parser.add_argument("--seeds", default="0,1,2,3,4,5,6")
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--cores", default="", help="one run at a time on each of these")
     parser.add_argument("--set", action="append", default=[], dest="settings")
@@ -158,7 +159,7 @@ def main() -> None:
     arguments.results.mkdir(parents=True, exist_ok=True)
     errors = [row for own in ranked.values() for row in own]
     for name, table in ((CHOICES, rows), (ERRORS, errors)):
-        _write(arguments.results / name, list(table[0]), [list(row.values()) for row in table])
+        keep(arguments.results / name, table)
     print(tables(arguments.results))
 
 
@@ -176,7 +177,8 @@ def _jobs(ranked: dict[int, list[str]], draws: int) -> list[tuple[int, str, list
 def row(seed: int, choice: str, added: list[str], run: Path) -> dict[str, Any]:
     """A run as a row of the results."""
     told = {"seed": seed, "choice": choice, "added": " ".join(added)}
-    return {**told, **scores(run), "device": device_of(run)}
+    precision = read_settings(run / "config.yaml")["precision"]
+    return {**told, **scores(run), "device": device_of(run), "precision": precision}
 
 
 def scores(run: Path) -> dict[str, float]:
@@ -196,10 +198,22 @@ def patients_of(run: Path, part: str) -> list[str]:
     return json.loads((run / "split.json").read_text(encoding="utf-8"))["patients"][part]
 
 
+def keep(file: Path, table: list[dict[str, Any]]) -> None:
+    """Writes rows; those of other seeds that the file has stay, in the order of their seeds."""
+    before: list[dict[str, Any]] = []
+    if file.is_file():
+        with file.open(newline="", encoding="utf-8") as stream:
+            before = list(csv.DictReader(stream))
+    seeds = {row["seed"] for row in table}
+    rows = [row for row in before if int(row["seed"]) not in seeds] + table
+    rows.sort(key=lambda row: int(row["seed"]))
+    _write(file, list(table[0]), [[row[name] for name in table[0]] for row in rows])
+
+
 def _write(file: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
     temporary = file.with_name(file.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([header, *rows])
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
     os.replace(temporary, file)
 
 

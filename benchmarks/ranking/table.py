@@ -41,7 +41,9 @@ def _choices(runs: list[dict[str, str]]) -> str:
     spread = f" ±{statistics.stdev(wins):.1f}" if len(wins) > 1 else ""
     rows.append(("mean", "", "", "", f"{statistics.mean(wins):+.1f}{spread}"))
     head = ("seed", "base", "random", "ranked", "ranked - random, points")
-    return f"Dice on the test patients:\n\n{markdown(head, rows)}\n{_devices(runs)}"
+    return (
+        f"Dice on the test patients:\n\n{markdown(head, rows)}\n{_devices(runs)}{_precisions(runs)}"
+    )
 
 
 def _devices(runs: list[dict[str, str]]) -> str:
@@ -52,6 +54,15 @@ def _devices(runs: list[dict[str, str]]) -> str:
             on_gpu[run["device"]].append(f"{run['choice']} of seed {run['seed']}")
     told = (f"Trained on {device}: {', '.join(names)}.\n" for device, names in on_gpu.items())
     return "".join(told)
+
+
+def _precisions(runs: list[dict[str, str]]) -> str:
+    """Which seeds had which precision, in words; nothing where all had the same."""
+    seeds: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        seeds[run.get("precision", "")].add(run["seed"])
+    told = (f"{precision} for seeds {', '.join(sorted(own))}" for precision, own in seeds.items())
+    return f"Precision: {'; '.join(told)}.\n" if len(seeds) > 1 else ""
 
 
 def _errors(patients: list[dict[str, str]]) -> str:

@@ -69,6 +69,7 @@ parts=$parts,strong_harder_intensities,strong_noisy_maps,strong_spectral_norm
 small=runs/results/phantom60
 if is_wanted semi_phantom; then draw $small 60; fi
 compare semi_acdc "$data/acdc" acdc_small.yaml 5,10,35 $best --set precision=bfloat16
+compare semi_acdc "$data/acdc" acdc_small.yaml 10 supervised_batch,strong --seeds 3,4 # in float32
 compare semi_acdc "$data/acdc" acdc_small.yaml 5 $others,$parts --set precision=bfloat16
 compare semi_acdc "$data/acdc" acdc_small.yaml 10 strong_without_boxes --set precision=bfloat16
 compare semi_phantom $small phantom.yaml 3 $best,strong+lambda_semi=2,$others,$parts \

@@ -70,3 +70,23 @@ def test_tables_on_handmade_files(tmp_path):
     assert "| 1 | 0.400 | 0.510, 0.510 | 0.500 | -1.0 |" in lines
     assert "| mean |  |  |  | +2.0 ±4.2 |" in lines
     assert "| 0 | 4 | 1.00 |" in lines and "| 1 | 2 | -1.00 |" in lines
+    assert not any("Precision" in line for line in lines)  # nothing is known of it
+
+
+def test_other_devices_and_precisions_are_told(tmp_path):
+    runs = [f"0,{choice},,0.5,Big,bfloat16\n" for choice in ("base", "ranked", "random0")]
+    runs += [f"1,{choice},,0.5,CPU,float32\n" for choice in ("base", "ranked", "random0")]
+    (tmp_path / table.CHOICES).write_text(
+        "seed,choice,added,dice,device,precision\n" + "".join(runs)
+    )
+    (tmp_path / table.ERRORS).write_text("seed,patient_rank,patient,benefit,error\n")
+    text = table.tables(tmp_path)
+    assert "Trained on Big: base of seed 0, ranked of seed 0, random0 of seed 0.\n" in text
+    assert "Precision: bfloat16 for seeds 0; float32 for seeds 1.\n" in text
+
+
+def test_results_of_other_seeds_stay(tmp_path):
+    file = tmp_path / "table.csv"
+    run.keep(file, [{"seed": 2, "dice": 0.5}, {"seed": 10, "dice": 0.6}])
+    run.keep(file, [{"seed": 3, "dice": 0.7}, {"seed": 2, "dice": 0.8}])
+    assert file.read_text() == "seed,dice\n2,0.8\n3,0.7\n10,0.6\n"

@@ -70,8 +70,13 @@ def test_paper_without_unlabelled_images_is_trained_as_adversarial_once(material
         full = by_key(plan)[0, "1", "paper", 0]
         assert full.trained_as == "adversarial" and full.name == "fold0_1_adversarial_unet_seed0"
         assert by_key(plan)[0, "1/2", "paper", 0].trained_as == "paper"
-        assert "paper is trained as adversarial" in plan.summary()
+        assert "At 1 no image is unlabelled; trained as adversarial: paper." in plan.summary()
         assert plan.config_of(full).recipe == "adversarial"
+
+
+def test_every_recipe_that_becomes_another_is_named(material, wanted):
+    for recipes, named in (("supervised,strong", "strong"), ("paper,strong", "paper and strong")):
+        assert f"adversarial: {named}." in make_plan(material(), wanted(recipes=recipes)).summary()
 
 
 def test_a_pool_leaves_paper_what_it_is_at_all_fractions(material, wanted):

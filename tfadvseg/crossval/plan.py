@@ -111,12 +111,11 @@ class Plan:
             f"{', '.join(self.wanted.recipes)}; models {', '.join(self.wanted.models)}; seeds "
             f"{', '.join(map(str, seeds))}."
         )
-        renamed = [run.fraction for run in self.runs if run.trained_as != run.recipe]
+        renamed = [run for run in self.runs if run.trained_as != run.recipe]
         if renamed:
-            text += (
-                f" At {', '.join(dict.fromkeys(renamed))} no image is unlabelled: paper is trained "
-                "as adversarial."
-            )
+            fractions = ", ".join(dict.fromkeys(run.fraction for run in renamed))
+            recipes = " and ".join(dict.fromkeys(run.recipe for run in renamed))
+            text += f" At {fractions} no image is unlabelled; trained as adversarial: {recipes}."
         return text
 
     def config_of(self, run: Run) -> Config:
