@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, for a script
 from benchmarks.shared.device import CPU  # noqa: E402
 from benchmarks.shared.markdown import markdown  # noqa: E402
 
-CHOICES, ERRORS = "acdc.csv", "errors.csv"
+CHOICES, ERRORS, ALONE = "acdc.csv", "errors.csv", "labels_alone.csv"
 
 
 def tables(folder: Path) -> str:
@@ -24,10 +24,10 @@ def tables(folder: Path) -> str:
     Args:
         folder: with both files.
     """
-    return "\n".join([_choices(_read(folder / CHOICES)), _errors(_read(folder / ERRORS))])
+    return "\n".join([choices(read(folder / CHOICES)), _errors(read(folder / ERRORS))])
 
 
-def _choices(runs: list[dict[str, str]]) -> str:
+def choices(runs: list[dict[str, str]]) -> str:
     """Test Dice by seed, and what the ranked choice wins over the mean of the random ones."""
     seeds: dict[str, dict[str, float]] = defaultdict(dict)
     for run in runs:
@@ -36,8 +36,9 @@ def _choices(runs: list[dict[str, str]]) -> str:
     for seed, dice in sorted(seeds.items()):
         draws = [value for choice, value in dice.items() if choice.startswith("random")]
         wins.append(100 * (dice["ranked"] - statistics.mean(draws)))
-        base, ranked = (f"{dice[choice]:.3f}" for choice in ("base", "ranked"))
-        rows.append((seed, base, ", ".join(f"{v:.3f}" for v in draws), ranked, f"{wins[-1]:+.1f}"))
+        base = f"{dice['base']:.3f}" if "base" in dice else "-"
+        told = (", ".join(f"{value:.3f}" for value in draws), f"{dice['ranked']:.3f}")
+        rows.append((seed, base, *told, f"{wins[-1]:+.1f}"))
     spread = f" ±{statistics.stdev(wins):.1f}" if len(wins) > 1 else ""
     rows.append(("mean", "", "", "", f"{statistics.mean(wins):+.1f}{spread}"))
     head = ("seed", "base", "random", "ranked", "ranked - random, points")
@@ -78,6 +79,7 @@ def _errors(patients: list[dict[str, str]]) -> str:
     return f"Benefit and true error (1 - Dice) of the ranked patients:\n\n{markdown(head, rows)}"
 
 
-def _read(file: Path) -> list[dict[str, str]]:
+def read(file: Path) -> list[dict[str, str]]:
+    """The rows of a table of results."""
     with file.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))

@@ -1,5 +1,6 @@
 """The proof that ranking beats chance: which runs it makes, and its tables."""
 
+import json
 import queue
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # `benchmarks` is no part of the package
 
-from benchmarks.ranking import run, table  # noqa: E402
+from benchmarks.ranking import labels_alone, run, table  # noqa: E402
 from tfadvseg.config import Config, read_settings  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 from tfadvseg.run_folder import write_text  # noqa: E402
@@ -90,3 +91,34 @@ def test_results_of_other_seeds_stay(tmp_path):
     run.keep(file, [{"seed": 2, "dice": 0.5}, {"seed": 10, "dice": 0.6}])
     run.keep(file, [{"seed": 3, "dice": 0.7}, {"seed": 2, "dice": 0.8}])
     assert file.read_text() == "seed,dice\n2,0.8\n3,0.7\n10,0.6\n"
+
+
+def test_labels_alone_takes_the_patients_of_each_choice_with_made_up_runs(
+    tmp_path, shared_phantom, monkeypatch
+):
+    """3 + 2 patients of seed 1, by recipe supervised; the seed that is not asked for stays out."""
+    header = "seed,choice,added,dice\n"
+    rows = "".join(f"{n},base,,0.5\n{n},ranked,a b,0.6\n{n},random0,c d,0.6\n" for n in (0, 1))
+    (tmp_path / table.CHOICES).write_text(header + rows)
+    calls = []
+
+    def fit(bench, name, seed, patients):
+        calls.append((name, seed, patients, bench.settings[-1]))
+        folder = bench.work / name
+        folder.mkdir()
+        write_text(folder / "config.yaml", "precision: float32\n")
+        scores = {"foreground": {"dice": 0.7 + 0.1 * name.startswith("alone_ranked")}}
+        write_text(folder / "metrics.json", json.dumps({"pooled": {**scores, "per_class": {}}}))
+        return folder
+
+    monkeypatch.setattr(run.Bench, "fit", fit)
+    monkeypatch.setattr(labels_alone, "labelled_at_first", lambda data, seed: ["x", "y", "z"])
+    paths = ("--data", shared_phantom, "--work", tmp_path / "work", "--results", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["labels_alone.py", *map(str, paths), "--seeds", "1"])
+    labels_alone.main()
+    assert sorted(calls) == [
+        ("alone_random0_1", 1, ["x", "y", "z", "c", "d"], "recipe=supervised"),
+        ("alone_ranked_1", 1, ["x", "y", "z", "a", "b"], "recipe=supervised"),
+    ]
+    text = table.choices(table.read(tmp_path / table.ALONE))
+    assert "| 1 | - | 0.700 | 0.800 | +10.0 |" in text
