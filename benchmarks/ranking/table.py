@@ -40,7 +40,8 @@ def choices(runs: list[dict[str, str]]) -> str:
         told = (", ".join(f"{value:.3f}" for value in draws), f"{dice['ranked']:.3f}")
         rows.append((seed, base, *told, f"{wins[-1]:+.1f}"))
     spread = f" ±{statistics.stdev(wins):.1f}" if len(wins) > 1 else ""
-    rows.append(("mean", "", "", "", f"{statistics.mean(wins):+.1f}{spread}"))
+    middle = round(statistics.mean(wins), 1) + 0.0  # without the sign of -0.0
+    rows.append(("mean", "", "", "", f"{middle:+.1f}{spread}"))
     head = ("seed", "base", "random", "ranked", "ranked - random, points")
     return (
         f"Dice on the test patients:\n\n{markdown(head, rows)}\n{_devices(runs)}{_precisions(runs)}"

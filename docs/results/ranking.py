@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from benchmarks.ranking.table import CHOICES, ERRORS, tables
+from benchmarks.ranking.table import ALONE, CHOICES, ERRORS, choices, read, tables
 from benchmarks.shared.markdown import markdown
 
 FOLDER = Path(__file__).parent / "rank"
@@ -14,8 +14,15 @@ INTRODUCTION = """# What ranking brings
 Everything here is written by `python docs/results/make.py rank` from `docs/results/rank/`, which
 `docs/results/run.sh DATA rank` makes, but for `tried.csv`, of code that is gone.
 [Where to label next](rank.md#is-it-better-than-chance) tells how it is measured: on ACDC, with
-recipe `strong`, `examples/acdc_small.yaml` and `precision: bfloat16`. `base` has 3 labelled
-patients; the others have 2 more.
+recipe `strong`, `examples/acdc_small.yaml`. `base` has 3 labelled patients; the others have 2
+more.
+"""
+
+LABELS_ALONE = """## Where labelled images alone teach
+
+The same patients, 3 and the 2 more, with recipe `supervised`: unlabelled images make up for labels,
+so that without them the choice of labels should tell more. Asked after the table above was seen.
+`python benchmarks/ranking/labels_alone.py`.
 """
 
 TRIED = """## Earlier rules
@@ -23,7 +30,7 @@ TRIED = """## Earlier rules
 By earlier rules of choice, with the same labelled patients. The first one was worse than chance:
 the patients of whom least was known were outliers, which teach nothing about others. Then
 likeness was that of whole images, now it is that of the predicted foreground. The scores of seeds 0
-to 2 were seen before the rule became what it is; those of seed 3 were not.
+to 2 were seen before the rule became what it is; those of later seeds were not.
 """
 
 
@@ -35,7 +42,9 @@ def missing() -> str:
 
 def parts() -> list[str]:
     """The parts of the page."""
-    return [INTRODUCTION, tables(FOLDER), TRIED, tried()]
+    alone = FOLDER / ALONE
+    found = [LABELS_ALONE, choices(read(alone))] if alone.is_file() else []
+    return [INTRODUCTION, tables(FOLDER), *found, TRIED, tried()]
 
 
 def tried() -> str:

@@ -75,8 +75,10 @@ compare semi_acdc "$data/acdc" acdc_small.yaml 10 strong_without_boxes --set pre
 compare semi_phantom $small phantom.yaml 3 $best,strong+lambda_semi=2,$others,$parts \
   --set image_size=64 batch_size=4 unlabelled_batch_size=4
 if is_wanted rank; then
-  python "$here/../../benchmarks/ranking/run.py" --data "$data/acdc" --work runs/results/rank \
-    --set precision=bfloat16
+  ranking="$here/../../benchmarks/ranking" folders=(--data "$data/acdc" --work runs/results/rank)
+  python "$ranking/run.py" "${folders[@]}" --seeds 0,1,2,3 --set precision=bfloat16
+  python "$ranking/run.py" "${folders[@]}" --seeds 4,5
+  python "$ranking/labels_alone.py" "${folders[@]}"
 fi
 if is_wanted outliers; then
   python "$here/../../benchmarks/outliers.py" --data "$data" --out "$here/outliers.json"

@@ -22,7 +22,7 @@ from tfadvseg.run_folder import RunFolder, write_text
     help="The table (.csv); a page with pictures is written beside it (.html).",
 )
 def rank(run: Path, folder: Path, out: Path) -> None:
-    """Rank the images in DIR that have no mask: which to label next, to teach RUN's model most.
+    """Rank the images in DIR that have no mask: which to label next, by what RUN's model lacks.
 
     DIR is a data folder or a folder of images. What the model knows least comes first, but nothing
     that is like what is labelled or ranked before.

@@ -34,8 +34,8 @@ def ranking_page(ranking: Ranking, run: Path, progress: Progress = silent) -> st
     predictor, calibration = Predictor.load(run), Calibration.read(run)
     figures = [_figure(one, predictor, calibration) for one in progress(shown, len(shown))]
     intro = (
-        "First comes what teaches most: an image that the model does not know, and that is like "
-        "many others it does not know. Gain: the share of all that is not known which its label "
+        "First comes what should teach most: what the model does not know, and what is like many "
+        "others that it does not know. Gain: the share of all that is not known which its label "
         "teaches beside those before it. Benefit: how much is not known of it, 1 is the average. "
         "Novelty: from 0, like one that is labelled or ranked before, to 1. Of a volume the slice "
         "of which least is known is shown: the prediction, and the probability that it is wrong."
