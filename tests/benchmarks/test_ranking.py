@@ -122,3 +122,13 @@ def test_labels_alone_takes_the_patients_of_each_choice_with_made_up_runs(
     ]
     text = table.choices(table.read(tmp_path / table.ALONE))
     assert "| 1 | - | 0.700 | 0.800 | +10.0 |" in text
+
+
+def test_labels_alone_names_the_seeds_that_were_not_ranked(tmp_path):
+    file = tmp_path / table.CHOICES
+    with pytest.raises(InputError, match=r"lacks 0, 1; run .*run\.py"):
+        labels_alone.added_patients(file, ["0", "1"])
+    file.write_text("seed,choice,added,dice\n0,base,,0.5\n0,ranked,a b,0.6\n")
+    assert labels_alone.added_patients(file, ["0"]) == {0: {"ranked": ["a", "b"]}}
+    with pytest.raises(InputError, match="lacks 1; "):
+        labels_alone.added_patients(file, ["0", "1"])

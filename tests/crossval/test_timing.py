@@ -40,3 +40,17 @@ def test_a_stage_is_timed_once_however_many_rounds_it_has(material, wanted, tiny
     monkeypatch.setattr(timing, "_seconds_a_step", seconds)
     assert timing._measured(plan, run) > 0  # predictions are timed too
     assert stages == ["adversarial", "semi-supervised"]
+
+
+@pytest.mark.parametrize(("limit", "calls"), [(-1.0, [1, 1]), (1e9, [1, 1, timing.TIMED_STEPS])])
+def test_one_step_is_enough_where_it_is_long(limit, calls, tiny, monkeypatch):
+    """The first traces the graph."""
+    config = Config(**tiny, recipe="supervised", classes=("background", "a"), channels=1)
+    model, steps = build_model(config), []
+    train = model.fit
+    monkeypatch.setattr(timing, "LONG_STEP", limit)
+    monkeypatch.setattr(
+        model, "fit", lambda *a, **k: steps.append(k["steps_per_epoch"]) or train(*a, **k)
+    )
+    assert _seconds_a_step(model, config, "supervised") > 0
+    assert steps == calls
