@@ -73,11 +73,11 @@ def test_a_short_stage_without_any_trust_is_told_at_its_end():
 def test_the_step_of_the_best_model_is_told():
     rows = [row | {"step": 10 * i} for i, row in enumerate(history([0.5, 0.7], [0.7, 0.6]), 1)]
     assert best_model(rows) == (
-        "best.keras is the model of step 20, before unlabelled images were used."
+        "best.keras is the model of step 20, before the semi-supervised stage."
     )
     assert best_model([*rows, rows[-1] | {"step": 50, "val_dice": 0.8}]).endswith("step 50.")
     assert best_model([rows[0], rows[-1] | {"val_dice": None}]).endswith(
-        "step 10, before unlabelled images were used."
+        "step 10, before the semi-supervised stage."
     )
     assert best_model(
         [{"step": 5, "stage": "supervised"}, {"step": 9, "stage": "supervised"}]

@@ -93,7 +93,7 @@ def all_troubles(history: Sequence[Row], recipe: str, steps: int) -> dict[str, t
 
 
 def best_model(history: Sequence[Row]) -> str:
-    """Of which step `best.keras` is, and whether unlabelled images had a part in it; in a sentence.
+    """Of which step `best.keras` is, and whether before the semi-supervised stage; in a sentence.
 
     It is the first of the highest validation Dice, without validation the last; nothing is said of
     an empty history.
@@ -104,7 +104,7 @@ def best_model(history: Sequence[Row]) -> str:
     best = max(scored, key=lambda row: row["val_dice"]) if scored else history[-1]
     semi = [row for row in history if row["stage"] == SEMI]
     early = semi and history.index(best) < history.index(semi[0])
-    why = ", before unlabelled images were used" if early else ""
+    why = ", before the semi-supervised stage" if early else ""
     return f"best.keras is the model of step {int(best['step'])}{why}."
 
 

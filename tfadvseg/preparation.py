@@ -17,7 +17,8 @@ from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, unusable
 from tfadvseg.data.checks.oddities import find_warnings
 from tfadvseg.data.folders.cases import Case, check_pool, read_data_folder, read_unlabelled_folder
-from tfadvseg.data.folders.split import Split, split_cases
+from tfadvseg.data.folders.split import Split, patients_of, split_cases
+from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
 from tfadvseg.recipes import USE_UNLABELLED
@@ -81,8 +82,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
         steps=config.total_steps(sum(f.size[0] for f in facts if f.case in labelled)),
         epochs=None,
     )
-    if config.recipe == "strong":
-        _warn_of_unjudged(facts, split, config)
+    _warn_of_unjudged(facts, split, config)
     return config, split
 
 
@@ -156,14 +156,23 @@ def _check(split: Split, config: Config, progress: Progress) -> list[CaseFacts]:
 
 
 def _warn_of_unjudged(facts: Sequence[CaseFacts], split: Split, config: Config) -> None:
-    """Names the classes that no validation patient shows, so that nothing is known of them."""
+    """Says what is not known where validation patients show no class, or not all of them."""
 
     def shown(cases: Sequence[Case]) -> set[int]:
-        wanted = set(cases)
-        return {index for fact in facts if fact.case in wanted for index in fact.labels or ()}
+        wanted, others = set(cases), {0, config.ignored()}
+        every = {index for fact in facts if fact.case in wanted for index in fact.labels or ()}
+        return every - others
 
-    unjudged = sorted(shown(split.labelled) - shown(split.val) - {0, config.ignored()})
-    if unjudged:
+    judged = shown(split.val)
+    if split.val and not judged:
+        text = (
+            f"no class in any mask of the validation patients ({some(patients_of(split.val))}): "
+            "nothing tells which model is the best, so best.keras will be the last; take others "
+            "by val_patients"
+        )
+        warnings.warn(text, DataWarning, stacklevel=3)
+    unjudged = sorted(shown(split.labelled) - judged)
+    if config.recipe == "strong" and unjudged:
         names = ", ".join((config.classes or ())[index] for index in unjudged)
         text = (
             f"{names}: in no mask of the validation patients, on whom recipe strong finds what to "

@@ -121,6 +121,8 @@ class RunFolder:
             model.save(temporary / "model.keras")
             write_text(temporary / "state.json", json.dumps(state))
             names = ["last.keras", *(["best.keras"] if best else [])]
+            if best:  # it is of the model that was the best before
+                (self.path / "calibration.json").unlink(missing_ok=True)
             for name in names:
                 write_whole(
                     self.path / name, lambda path: shutil.copyfile(temporary / "model.keras", path)

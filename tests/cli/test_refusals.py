@@ -214,8 +214,10 @@ def test_a_damaged_model_is_called_so(make_run, shared_phantom, tmp_path):
 
 def test_resume_with_other_settings(phantom, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.yaml").write_text("steps: 5\n")
-    refused(["fit", "--out", tmp_path / "run", "--resume", "--set", "steps=6"], "steps", "5", "6")
+    (tmp_path / "run" / "config.yaml").write_text("steps: 5\nearly_stopping: 3\n")
+    call = ["fit", "--out", tmp_path / "run", "--resume", "--set"]
+    refused([*call, "steps=6"], "steps", "5", "6")
+    refused([*call, "early_stopping=null"], "early_stopping is 3", "received None")
 
 
 def test_data_that_moved_is_asked_for_with_the_split_that_is_there(make_run, phantom, tmp_path):

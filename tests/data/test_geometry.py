@@ -47,6 +47,18 @@ def test_joined_slices_are_the_stored_array(direction, view):
     np.testing.assert_array_equal(cut.join(cut.cut(voxels)), voxels)
 
 
+@pytest.mark.parametrize("view", ["acquisition", "axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("direction", list(every_orientation()))
+def test_a_slice_lies_at_its_place_in_the_file(direction, view):
+    voxels = np.arange(120).reshape(4, 5, 6)
+    cut = slicing(grid(direction=direction), view)
+    slices = cut.cut(voxels)
+    for index, plane in enumerate(slices):
+        place = cut.stored(index, len(slices))
+        assert set(plane.ravel()) == set(voxels.take(place, axis=cut.order[0]).ravel())
+        assert cut.stored(place, len(slices)) == index
+
+
 @pytest.mark.parametrize(
     ("size", "spacing", "axis"),
     [

@@ -66,15 +66,17 @@ def data(tmp_path):
 
 @pytest.fixture
 def add(data):
-    """Adds an unlabelled image of a grey value, a volume for several."""
+    """Adds an unlabelled image of a grey value, a volume for several, from the feet or head on."""
 
-    def write(name, *greys, seed=0):
+    def write(name, *greys, seed=0, upwards=True):
         planes = [picture(grey, seed + place) for place, grey in enumerate(greys)]
         if len(planes) == 1:
             cv2.imwrite(str(data / "images" / f"{name}.png"), planes[0])
             return
         size = (SIZE, SIZE, len(planes))
-        grid = Geometry(size, (1.0, 1.0, 5.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        grid = Geometry(
+            size, (1.0, 1.0, 5.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1 if upwards else -1)
+        )
         write_volume(data / "images" / f"{name}.nii.gz", Image(np.stack(planes), grid))
 
     return write

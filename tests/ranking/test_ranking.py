@@ -1,6 +1,7 @@
 """The command `tfadvseg rank` on networks of which it is known what they do not know."""
 
 import csv
+import shutil
 
 import cv2
 import numpy as np
@@ -96,13 +97,22 @@ def test_ten_like_slices_of_a_patient_do_not_fill_the_top_ten(make_clear_run, da
     assert len(places) == 1 and places <= {"1", "2", "3"}
 
 
-def test_a_volume_names_the_slice_of_which_least_is_known(make_clear_run, data, add, out):
-    add("p3_ct", 255, 255, 130, 255)
-    add("p4_ct", 140, 255)
+@pytest.mark.parametrize("upwards", [True, False])
+def test_a_volume_names_the_slice_of_which_least_is_known(
+    upwards, make_clear_run, data, add, out, read_page
+):
+    """By its place in the file, whichever way that runs, as viewers count."""
+    add("p3_ct", 255, 255, 130, 255, upwards=upwards)
+    add("p4_ct", 140, 255, upwards=upwards)
     run = make_clear_run()
     rows, printed = ranked(run, data, out)
     assert rows["p3_ct"]["slice"] == "3" and rows["p4_ct"]["slice"] == "1"
     assert "3 of 4" in printed
+    page = read_page(out.with_suffix(".html"))
+    assert "slice 3 of 4" in page.text
+    assert (
+        page.pictures()["p3_ct: doubt"].max() > 100
+    )  # the slice that is drawn is the doubtful one
     files = (out, out.with_suffix(".html"))
     before = [file.read_bytes() for file in files]
     ranked(run, data, out)
@@ -151,6 +161,28 @@ def test_a_folder_of_images_does_not_hide_whose_they_are(make_clear_run, data, a
     rows, printed = ranked(run, data / "images", out)
     assert list(rows) == ["p3_a"] and rows["p3_a"]["patient"] == "someone"
     assert "left out as they are labelled: 1" in printed and "may not train: 2" in printed
+
+
+def test_a_pool_of_the_run_does_not_hide_whose_images_it_has(
+    make_clear_run, data, add, out, tmp_path
+):
+    """Its images, ranked as a bare folder; a labelled image has the name of one of them."""
+    add("p2_b", 135)
+    add("p3_a", 135)
+    pool = tmp_path / "pool"
+    (pool / "images").mkdir(parents=True)
+    for name in ("p2_b", "p3_a"):
+        (data / "images" / f"{name}.png").rename(pool / "images" / f"{name}.png")
+    shutil.copy(pool / "images" / "p3_a.png", pool / "images" / "p1_a.png")
+    (pool / "cases.csv").write_text("file,patient\np2_b.png,p2\np3_a.png,x\np1_a.png,y\n")
+    run = make_clear_run()
+    settings = (run / "config.yaml").read_text().replace("patient_pattern", "# patient_pattern")
+    settings = settings.replace("unlabelled: null", f"unlabelled: {pool}")
+    (run / "config.yaml").write_text(settings)
+    (data / "cases.csv").write_text("file,patient\np1_a.png,p1\np2_a.png,p2\n")
+    rows, printed = ranked(run, pool / "images", out)
+    assert {name: row["patient"] for name, row in rows.items()} == {"p3_a": "x", "p1_a": "y"}
+    assert "may not train: 1" in printed
 
 
 def test_patients_unlike_the_labelled_ones(make_clear_run, data, add, out, read_page):
@@ -215,9 +247,10 @@ class TestRefusals:
         self.refused(out, run, data, words=["p4_a.png", "decoded"])
 
 
-def test_features_are_those_of_the_predicted_foreground(make_clear_run, data, add):
+@pytest.mark.parametrize("size", [32, [32, 31]])  # the network pads 31 to 32, with background
+def test_features_are_those_of_the_predicted_foreground(size, make_clear_run, data, add):
     add("p3_a", 135)
-    run = make_clear_run()
+    run = make_clear_run(image_size=size)
     observer = Observer(Predictor.load(run), Calibration.read(run))
     image = read_image(Source((data / "images" / "p3_a.png",)))
     _, features, foreground = observer.look(image)
@@ -225,6 +258,7 @@ def test_features_are_those_of_the_predicted_foreground(make_clear_run, data, ad
     vessel = observer.predictor.chain.judge(grid)[0].numpy()[0, ..., 1]
     deepest = observer.encoder(grid).numpy()[0]
     rows, columns = deepest.shape[:2]
+    vessel = np.pad(vessel, [(0, 0), (0, 32 - vessel.shape[1])])
     parts = vessel.reshape(rows, len(vessel) // rows, columns, -1).mean(axis=(1, 3))
     assert foreground == pytest.approx(parts.sum(), rel=1e-4)
     mean = (deepest * parts[..., np.newaxis]).sum(axis=(0, 1)) / parts.sum()

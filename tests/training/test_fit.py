@@ -1,12 +1,15 @@
 import csv
 import json
 import shutil
+from io import StringIO
 
+import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from rich.console import Console
 
 from tfadvseg.building import build_model
 from tfadvseg.cli import main
@@ -15,12 +18,13 @@ from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.geometry import Geometry
 from tfadvseg.data.image import Image
 from tfadvseg.data.phantom import write_phantom
-from tfadvseg.errors import InputError, TrainingError
+from tfadvseg.errors import DataWarning, InputError, TrainingError
 from tfadvseg.evaluation import evaluate
 from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
+from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder
-from tfadvseg.training import Round, fit, rounds
+from tfadvseg.training import Round, fit, fitting, rounds, session
 from tfadvseg.training.session import Session
 
 
@@ -190,6 +194,57 @@ def test_resume_refuses_a_damaged_checkpoint(finished, tmp_path):
         fit(Config(), run, resume=True)
 
 
+def test_resume_counts_epochs(finished):
+    """Those of the run are three of two steps, for three labelled slices."""
+    assert fit(Config(epochs=3), finished[0], resume=True) == finished[1]
+    with pytest.raises(InputError, match="epochs: expected those of .*, 6 steps, received 8 steps"):
+        fit(Config(epochs=4), finished[0], resume=True)
+
+
+def test_who_stops_a_run_while_it_begins_leaves_no_half_of_it(
+    shared_phantom, tiny, tmp_path, monkeypatch
+):
+    def interrupted():
+        raise Killed
+
+    monkeypatch.setattr(fitting, "environment", interrupted)
+    with pytest.raises(Killed):
+        fit(Config(**tiny, data=str(shared_phantom), labelled_patients=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_does_not_repeat_its_warnings(shared_phantom, tiny, tmp_path, monkeypatch):
+    """Killed right after the checkpoint of the round whose warning it is."""
+    monkeypatch.setattr(session, "troubles", lambda history, *_: {"odd": "something is odd"})
+    config = Config(**tiny, data=str(shared_phantom), recipe="supervised")
+    said = [Console(file=StringIO()), Console(file=StringIO())]
+    with monkeypatch.context() as patch:
+        kill_after(patch, 2)
+        with pytest.raises(Killed):
+            fit(config, tmp_path / "run", console=said[0])
+    fit(config, tmp_path / "run", resume=True, console=said[1])
+    assert [one.file.getvalue().count("something is odd") for one in said] == [1, 0]
+
+
+def test_a_better_model_does_not_keep_the_calibration_of_the_last_best(
+    shared_phantom, tiny, tmp_path, monkeypatch
+):
+    """A stopped run was evaluated; it is stopped again after its model became better."""
+    config = Config(**tiny, data=str(shared_phantom), recipe="supervised")
+    stale, kept = tmp_path / "run" / "calibration.json", []
+    original = RunFolder.save_checkpoint
+
+    def save(self, *args, best, **kwargs):
+        stale.write_text("{}")
+        original(self, *args, best=best, **kwargs)
+        kept.append((best, stale.exists()))
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", save)
+    fit(config, tmp_path / "run")
+    assert kept and all(best is not there for best, there in kept)
+    assert json.loads(stale.read_text())["coefficients"]
+
+
 def test_resume_refuses_other_data(finished, shared_phantom, phantom, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "run")
     config = (run / "config.yaml").read_text()
@@ -274,6 +329,24 @@ def test_early_stopping_waits_for_the_unlabelled_images(shared_phantom, tiny, tm
     settings = {**tiny, **still, "steps": 20, "early_stopping": 2}
     fit(Config(**settings, data=str(shared_phantom), recipe="paper"), tmp_path / "run")
     assert [row["step"] for row in history_of(tmp_path / "run")][-3:] == ["10", "12", "14"]
+
+
+@pytest.mark.filterwarnings("ignore:3 of 12 masks have no foreground", "ignore:no class in any")
+def test_validation_masks_without_a_class_judge_nothing(phantom, tiny, tmp_path):
+    """As without validation: told, the last model is the best, and nothing stops early."""
+    config = Config(
+        **{**tiny, "steps": 6, "early_stopping": 1}, data=str(phantom), recipe="supervised"
+    )
+    for case in prepare(config)[1].val:
+        write_png(case.mask, np.zeros_like(cv2.imread(str(case.mask), cv2.IMREAD_UNCHANGED)))
+    with pytest.warns(DataWarning, match="no class in any mask of the validation patients"):
+        prepare(config)
+    fit(config, tmp_path / "run")
+    rows = history_of(tmp_path / "run")
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert not any("val_dice" in row for row in rows)
+    files = [(tmp_path / "run" / f"{name}.keras").read_bytes() for name in ("best", "last")]
+    assert files[0] == files[1]
 
 
 def test_best_is_the_best_validated_model(finished):

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
+from tfadvseg import recipes
 from tfadvseg.cli.options import check_folder, quiet_tensorflow, terminal
 from tfadvseg.config import Config, parse_assignment, read_settings
 from tfadvseg.errors import InputError
-from tfadvseg.recipes import RECIPES
 from tfadvseg.run_folder import RunFolder
+
+# What a run fills in from its data where it is not given, see `preparation.prepare`.
+DATA_DECIDES = ("classes", "ignore_label", "window", "steps", "discriminator_filters")
 
 
 @click.command()
@@ -22,7 +25,7 @@ from tfadvseg.run_folder import RunFolder
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.")
 @click.option(
     "--recipe",
-    metavar="|".join(RECIPES),
+    metavar="|".join(recipes.RECIPES),
     help="S alone; S and D on labelled images; the paper's method; ours, with its own thresholds.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting.")
@@ -89,7 +92,8 @@ def _check_same(out: Path, given: dict[str, Any], wanted: Config) -> None:
     saved = RunFolder(out).read_config()
     for name in given:
         was, now = getattr(saved, name), getattr(wanted, name)
-        if name != "epochs" and now is not None and was != now:
+        filled_in = now is None and name in (*DATA_DECIDES, *recipes.defaults(saved.recipe))
+        if name != "epochs" and not filled_in and was != now:  # `training.fit` counts epochs
             raise InputError(
                 f"--resume: {name} is {was!r} in {out}, received {now!r}; a run goes on with its "
                 "own settings: drop it, or start another run"

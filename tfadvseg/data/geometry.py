@@ -82,6 +82,10 @@ class Slicing:
         rest = range(3, slices.ndim)
         return slices[self._steps()].transpose(*np.argsort(self.order), *rest)
 
+    def stored(self, index: int, count: int) -> int:
+        """Where slice `index` of `count` lies in the file, both from 0; and the other way round."""
+        return count - 1 - index if self.flips[0] else index
+
     def _steps(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
 

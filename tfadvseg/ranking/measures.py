@@ -55,6 +55,10 @@ class Measures:
         amounts = np.concatenate([part.amounts for part in parts])
         return cls(amounts, np.concatenate([part.sizes for part in parts]))
 
+    def taken(self, indices: Sequence[int]) -> Measures:
+        """Those of some of them, in that order."""
+        return Measures(self.amounts[indices], self.sizes[indices])
+
     def summed(self, groups: np.ndarray) -> Measures:
         """The measures of groups, such as the slices of a case: sums over their members.
 

@@ -27,7 +27,7 @@ class Survey:
     """What was seen of some cases.
 
     Attributes:
-        measures: of all slices (S), case after case.
+        measures: of all slices (S), case after case, in the order of their files.
         case_of: (S,) index of the case of each slice.
         features: (N, K) of each case: the deepest activations of the network that predicts,
             averaged over its slices and over what it predicts as foreground. What lies around the
@@ -59,6 +59,7 @@ class Observer:
         self.student, teacher = predictor.model.segmenter, predictor.model.predicting
         self.has_teacher = predictor.model.averaged is not None
         self.encoder = keras.Model(teacher.input, teacher.deepest)
+        self.pad = teacher.get_layer("pad")
         slices = tf.TensorSpec((None, None, None, predictor.config.channels), tf.float32)
         self._look = tf.function(
             self._graph, input_signature=[slices, tf.TensorSpec((2,), tf.float32)]
@@ -81,7 +82,7 @@ class Observer:
         return Survey(joined, case_of, np.stack(features), np.array(foreground))
 
     def look(self, image: Image) -> tuple[Measures, np.ndarray, float]:
-        """The measures of every slice of an image; features (K,) and foreground of the whole."""
+        """The measures of every slice as stored; features (K,) and foreground of the whole."""
         cut = slicing(image.geometry, self.predictor.config.slice_axis)
         spacing = np.array(cut.pixel_mm or (1, 1), np.float32)
         parts, features, foreground = [], [], []
@@ -94,8 +95,9 @@ class Observer:
             parts.append(measure(teacher, right, student if self.has_teacher else None))
             features.append(deepest[0])
             foreground.append(deepest[1])
-        amount = float(np.sum(foreground))
-        return Measures.joined(parts), np.sum(features, axis=0) / max(amount, TINY), amount
+        amount, measures = float(np.sum(foreground)), Measures.joined(parts)
+        in_file = [cut.stored(place, len(measures)) for place in range(len(measures))]
+        return measures.taken(in_file), np.sum(features, axis=0) / max(amount, TINY), amount
 
     def _graph(self, slices: tf.Tensor, spacing: tf.Tensor) -> tuple[tf.Tensor, ...]:
         grid = self.predictor.chain.prepare(slices, spacing)
@@ -105,7 +107,8 @@ class Observer:
         if self.has_teacher:
             student = tf.nn.softmax(self.student(grid, training=False))
         deepest = tf.cast(self.encoder(grid, training=False), tf.float32)
+        foreground = self.pad(1 - teacher[..., :1])  # as the network pads what it sees
         size = tf.shape(deepest)[1:3]
-        foreground = tf.image.resize(1 - teacher[..., :1], size, tf.image.ResizeMethod.AREA)
+        foreground = tf.image.resize(foreground, size, tf.image.ResizeMethod.AREA)
         weighted = tf.reduce_sum(deepest * foreground, axis=(0, 1, 2))
         return teacher, said, student, weighted, tf.reduce_sum(foreground)

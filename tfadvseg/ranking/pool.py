@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfadvseg.data.folders.cases import Case, read_data_folder, read_images
+from tfadvseg.config import Config
+from tfadvseg.data.folders.cases import (
+    Case,
+    read_data_folder,
+    read_images,
+    read_unlabelled_folder,
+)
 from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.run_folder import RunFolder
@@ -65,16 +71,17 @@ def find_pool(run: Path, root: Path) -> Pool:
         InputError: if there is no such run or folder, or if every image has a mask.
     """
     folder = RunFolder(run)
-    of_run = _cases_of_run(folder)
-    labelled = _labelled(folder, of_run)
+    config = folder.read_config()
+    of_data, of_pool = _cases_of_run(config)
+    labelled = _labelled(config, of_data, folder.read_json("split.json")["labelled"])
     split, outliers = folder.read_json("split.json")["patients"], folder.read_outliers()
     held_out = {*split["val"], *split["test"]}
     excluded = {*outliers["names"]} if outliers["excluded"] else set()
     known = {case.image.path.resolve() for case in labelled}
-    patients = {case.image.path.resolve(): case.patient for case in of_run}
+    patients = {case.image.path.resolve(): case.patient for case in (*of_pool, *of_data)}
     found = [
         replace(case, patient=patients.get(case.image.path.resolve(), case.patient))
-        for case in read_images(root, **folder.read_config().reading())
+        for case in read_images(root, **config.reading())
     ]
     without = [case for case in found if not case.mask and case.image.path.resolve() not in known]
     free = [case for case in without if case.patient not in held_out]
@@ -96,21 +103,23 @@ def find_pool(run: Path, root: Path) -> Pool:
     )
 
 
-def _cases_of_run(folder: RunFolder) -> Sequence[Case]:
-    """The cases of the run's data; none where it is no longer there."""
-    config = folder.read_config()
-    root = Path(str(config.data))
-    return read_data_folder(root, **config.reading()).cases if root.exists() else ()
+def _cases_of_run(config: Config) -> tuple[Sequence[Case], Sequence[Case]]:
+    """The cases of the run's data, and of its folder of unlabelled images, where still there."""
+    data, pool = Path(str(config.data)), Path(str(config.unlabelled))
+    cases = read_data_folder(data, **config.reading()).cases if data.exists() else ()
+    if config.unlabelled is None or not pool.exists():
+        return cases, ()
+    return cases, read_unlabelled_folder(pool, **config.reading())
 
 
-def _labelled(folder: RunFolder, of_run: Sequence[Case]) -> tuple[Case, ...]:
-    root, names = folder.read_config().data, folder.read_json("split.json")["labelled"]
-    cases = {case.name: case for case in of_run}
+def _labelled(config: Config, of_data: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
+    cases = {case.name: case for case in of_data}
     lost = [name for name in names if name not in cases]
     if lost:
         warnings.warn(
             f"of the {len(names)} images that the run was trained on, {len(lost)} are not in "
-            f"{root} (seen from {Path.cwd()}): that an image is like one of these is not noticed",
+            f"{config.data} (seen from {Path.cwd()}): that an image is like one of these is not "
+            "noticed",
             DataWarning,
             stacklevel=3,
         )

@@ -37,7 +37,7 @@ class Ranked:
         novelty: from 0, like an image that is labelled or ranked before, to 1.
         gain: share of all that is not known of the pool which its label would teach, after those
             of the cases before it.
-        slice_number: the slice of which least is known, from 1 on.
+        slice_number: the slice of its file of which least is known, from 1 on.
         slices: how many it has.
         shares: (3, F) of the ingredients and the foreground classes.
     """

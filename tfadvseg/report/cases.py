@@ -137,7 +137,8 @@ def load_slice(case: Case, slice_axis: str, ignore_label: int) -> Slice:
     cut = slicing(image.geometry, slice_axis)
     slices, masks = cut.cut(image.voxels), cut.cut(mask)
     shown = pictures.fullest(masks, ignore_label)
-    name = f"{case.name}, slice {shown + 1} of {len(slices)}" if len(slices) > 1 else case.name
+    number, count = cut.stored(shown, len(slices)) + 1, len(slices)
+    name = f"{case.name}, slice {number} of {count}" if count > 1 else case.name
     label = pictures.without(masks[shown], ignore_label)
     return Slice(name, slices[shown], label, cut.pixel_mm)
 

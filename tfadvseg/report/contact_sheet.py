@@ -31,7 +31,7 @@ class Thumbnail:
     Attributes:
         case: name of the case.
         patient: whose image it is.
-        slice_number: which slice, counted from 1.
+        slice_number: which slice of the file, counted from 1.
         slices: how many the case has.
         labelled: whether the case has a mask.
         url: the picture as a PNG in a data URI.
@@ -119,7 +119,7 @@ def _thumbnail(fact: CaseFacts, ignore_label: int, slice_axis: str) -> Thumbnail
     return Thumbnail(
         fact.case.name,
         fact.case.patient,
-        shown + 1,
+        cut.stored(shown, len(slices)) + 1,
         len(slices),
         mask is not None,
         pictures.data_uri(picture),

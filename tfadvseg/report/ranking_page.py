@@ -56,7 +56,8 @@ def _figure(ranked: Ranked, predictor: Predictor, calibration: Calibration) -> s
     """Prediction and doubt side by side."""
     image = read_image(ranked.case.image)
     cut = slicing(image.geometry, predictor.config.slice_axis)
-    plane = np.ascontiguousarray(cut.cut(image.voxels)[ranked.slice_number - 1])
+    slices = cut.cut(image.voxels)
+    plane = np.ascontiguousarray(slices[cut.stored(ranked.slice_number - 1, len(slices))])
     seen = predictor(plane[np.newaxis], cut.pixel_mm)
     doubt, mask, name = 1 - calibration.chance_right(seen)[0], seen.masks[0], ranked.case.name
     shown = Slice(name, plane, mask, cut.pixel_mm, side=SIDE).around([])

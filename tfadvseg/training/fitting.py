@@ -38,7 +38,8 @@ def fit(
     """Trains by a configuration and leaves a run folder.
 
     Args:
-        config: the settings; with `resume`, those of the run are taken instead.
+        config: the settings; with `resume`, those of the run are taken instead, but its epochs
+            have to be as many.
         out: the run folder.
         resume: go on from the last checkpoint of the run in `out`.
         overwrite: replace a run in `out`.
@@ -58,7 +59,7 @@ def fit(
     folder = RunFolder(out)
     folder.check(resume=resume, overwrite=overwrite)
     if resume:
-        config = folder.read_config()
+        config = _as_begun(folder, config.epochs)
     elif config.data is None:
         config = config.replace(data=str(_phantom_beside(out)))
     _check_data_outside(config, out)
@@ -70,6 +71,12 @@ def fit(
     except KeyboardInterrupt:
         console.print(_stopped(folder), soft_wrap=True, markup=False)
         raise
+
+
+def _as_begun(folder: RunFolder, epochs: int | None) -> Config:
+    """The settings of the run; with other epochs asked for, `_enter` refuses their steps."""
+    config = folder.read_config()
+    return config if epochs is None else config.replace(steps=None, epochs=epochs)
 
 
 def _phantom_beside(out: Path) -> Path:
@@ -93,16 +100,24 @@ def _check_data_outside(config: Config, out: Path) -> None:
 def _enter(folder: RunFolder, config: Config, split: Split, *, resume: bool) -> None:
     """Writes what the run is, or on resume checks that it is still the same."""
     if resume:
+        steps = folder.read_config().steps
+        if config.steps != steps:
+            raise InputError(
+                f"--resume: epochs: expected those of {folder.path}, {steps} steps, received "
+                f"{config.steps} steps; a run goes on with its own settings: drop epochs, or start "
+                "another run"
+            )
         if folder.read_json("split.json") != split.to_json():
             raise InputError(
                 f"{folder.path}: the cases in {config.data} are not those that this run began "
                 "with; bring them back, or start another run"
             )
         return
+    made_with = environment()  # takes a while: who stops it there leaves no half of a run
     folder.create()
     write_text(folder.path / "config.yaml", config.to_yaml())
     folder.write_json("split.json", split.to_json())
-    folder.write_json("environment.json", environment())
+    folder.write_json("environment.json", made_with)
 
 
 def _stopped(folder: RunFolder) -> str:

@@ -155,15 +155,21 @@ class Session:
         best = self.state["stale"] == 0
         if harms(self.state["history"]) and not self.state["given_up"]:
             self._give_up()
+        warnings = self._new_troubles()
         self._keep(row, best=best)
-        self.console.print(round_line(row, self.config, best=best and scores is not None))
+        self.console.print(round_line(row, self.config, best=best))
         if "d_fake_unlabelled" in row:
             self.console.print(trust_line(row, self.config), highlight=False)
-        config, history = self.config, self.state["history"]
-        for name, text in troubles(history, config.recipe, config.total_steps(0)).items():
-            if name not in self.state["told"]:
-                self.state["told"].append(name)
-                self.console.print(f"Warning: {text}.")
+        for text in warnings:
+            self.console.print(f"Warning: {text}.")
+
+    def _new_troubles(self) -> list[str]:
+        """What is wrong that was not told yet; from now on it counts as told, after resume too."""
+        config, told = self.config, self.state["told"]
+        found = troubles(self.state["history"], config.recipe, config.total_steps(0))
+        new = [name for name in found if name not in told]
+        told += new
+        return [found[name] for name in new]
 
     def _steps(self, part: Round) -> dict[str, Any]:
         """Trains the steps of a round; returns its row of the history."""
@@ -223,15 +229,19 @@ class Session:
         )
 
     def _note(self, row: dict[str, Any], scores: dict[str, Any] | None) -> None:
-        """Adds the validation to the row, and the row to the state."""
+        """Adds the validation to the row, and the row to the state.
+
+        Without foreground in the validation masks (no recall) Dice is no measure: as without
+        validation, the latest model is the best.
+        """
         state, score = self.state, None
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        if scores is not None:
-            foreground = scores["pooled"]["foreground"]
+        foreground = scores["pooled"]["foreground"] if scores else {"recall": None}
+        if foreground["recall"] is not None:
             row |= {"val_dice": foreground["dice"], "val_miou": foreground["miou"]}
             score = foreground["dice"]
-        improved = scores is None or state["best"] is None or (score or 0) > state["best"]
-        state["best"] = (score or 0) if improved else state["best"]
+        improved = score is None or state["best"] is None or score > state["best"]
+        state["best"] = score if improved else state["best"]
         state["stale"] = 0 if improved else state["stale"] + 1
         state["step"] = row["step"]
         state["history"].append(row)

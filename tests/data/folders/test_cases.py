@@ -301,6 +301,23 @@ def test_a_split_column_without_val_still_validates(tmp_path):
     assert len(patients(split.val)) == 1 and patients(split.test) == {"p5"}
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("test_patients", [3, ["p3", "p4"]])
+def test_who_tests_does_not_validate_whatever_the_split_column_says(tmp_path, seed, test_patients):
+    splits = ["train"] * 3 + ["val"] * 3 + ["test"]
+    root = make_folder(tmp_path, patients=7, splits=splits)
+    split = split_of(root, seed=seed, test_patients=test_patients)
+    tested, validated = patients(split.test), patients(split.val)
+    assert len(tested) == (3 if test_patients == 3 else 2) and not tested & validated
+    assert validated == {"p3", "p4", "p5"} - tested or len(validated) == 1
+
+
+def test_a_split_column_whose_val_patients_have_no_masks_still_validates(tmp_path):
+    root = make_folder(tmp_path, splits=["train"] * 5 + ["val"], unlabelled=("p5",))
+    split = split_of(root)
+    assert len(patients(split.val)) == 1 and "p5" not in patients(split.val)
+
+
 def test_the_images_folder_itself_is_refused_with_the_mend(tmp_path):
     root = make_folder(tmp_path)
     with pytest.raises(InputError, match=f"did you mean {root}"):

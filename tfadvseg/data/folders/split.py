@@ -29,7 +29,7 @@ class Split:
         parts = {name: getattr(self, name) for name in ("labelled", "unlabelled", "val", "test")}
         return {
             **{name: [case.name for case in cases] for name, cases in parts.items()},
-            "patients": {name: _patients(cases) for name, cases in parts.items()},
+            "patients": {name: patients_of(cases) for name, cases in parts.items()},
         }
 
 
@@ -64,7 +64,7 @@ def held_out_patients(folder: DataFolder, config: Config) -> tuple[set[str], set
     Raises:
         InputError: if nobody is left to train, or a name is unknown.
     """
-    with_masks = _patients(case for case in folder.cases if case.mask)
+    with_masks = patients_of(case for case in folder.cases if case.mask)
     if not with_masks:
         raise InputError(
             f"{folder.root}: no mask found; expected masks of class indices, named as their images"
@@ -129,6 +129,8 @@ def _held_out(
         return _known(name, wanted, candidates)
     if wanted is None and any(case.split for case in folder.cases):
         listed = {case.patient for case in folder.cases if case.split == split}
+        if split == "val":  # who tests, or has no mask, cannot validate
+            listed.intersection_update(candidates)
         if listed:
             return listed
     number = default if wanted is None else wanted
@@ -175,5 +177,6 @@ def _shuffled(patients: list[str], seed: int) -> list[str]:
     return [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
 
 
-def _patients(cases: Iterable[Case]) -> list[str]:
+def patients_of(cases: Iterable[Case]) -> list[str]:
+    """The names of the patients of some cases, sorted."""
     return sorted({case.patient for case in cases})

@@ -59,7 +59,7 @@ def take_slice(upload: Upload, slice_axis: str, number: int | None) -> Slice:
     grid = geometry if upload.has_pixel_size else None
     if grid is not None and len(grid.size) == 3:
         axis = 2 - cut.order[0]
-        grid = _one_slice(grid, axis, count - 1 - chosen if cut.flips[0] else chosen)
+        grid = _one_slice(grid, axis, cut.stored(chosen, count))
     pixel_mm = cut.pixel_mm if upload.has_pixel_size else None
     voxels = slices[chosen].copy()  # a view would keep the volume
     return Slice(voxels, chosen, count, pixel_mm, grid, cut, upload.notes)
