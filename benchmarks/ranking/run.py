@@ -84,7 +84,7 @@ class Bench:
         table = run / "ranked.csv"  # in its run, so that neither outlives it
         if not table.is_file():
             pool = self.work / f"pool_{seed}.csv"
-            _write(pool, ["image", "patient"], self._unlabelled(run, "images"))
+            write(pool, ["image", "patient"], self._unlabelled(run, "images"))
             self.command("rank", run, pool, "--out", table)
         errors = self._errors(run, seed)
         with table.open(newline="", encoding="utf-8") as stream:
@@ -104,7 +104,7 @@ class Bench:
         """1 - Dice, the mean over the classes, of the patients whose labels are hidden."""
         hidden, truth = self.work / f"hidden_{seed}.csv", run / "hidden.json"
         if not truth.is_file():
-            _write(hidden, ["image", "mask", "patient"], self._unlabelled(run, "images", "masks"))
+            write(hidden, ["image", "mask", "patient"], self._unlabelled(run, "images", "masks"))
             self.command("evaluate", run, "--data", hidden, "--json", truth)
         patients = json.loads(truth.read_text(encoding="utf-8"))["per_patient"]
         classes = {own["patient"]: list(own["per_class"].values())[1:] for own in patients}
@@ -163,11 +163,10 @@ def options(about: str) -> argparse.ArgumentParser:
     return parser
 
 
-def start(arguments: argparse.Namespace, *settings: str) -> tuple[Bench, ThreadPoolExecutor]:
-    """A bench, and a thread for each core; `settings` come after those that are given."""
+def start(arguments: argparse.Namespace) -> tuple[Bench, ThreadPoolExecutor]:
+    """A bench, and a thread for each core."""
     cores = arguments.cores.split(",")
-    given = (*arguments.settings, *settings)
-    bench = Bench(arguments.data, arguments.work, given, queue.Queue())
+    bench = Bench(arguments.data, arguments.work, tuple(arguments.settings), queue.Queue())
     for core in cores:
         bench.cores.put(core)
     bench.work.mkdir(parents=True, exist_ok=True)
@@ -223,10 +222,11 @@ def keep(file: Path, table: list[dict[str, Any]]) -> None:
     seeds = {row["seed"] for row in table}
     rows = [row for row in before if int(row["seed"]) not in seeds] + table
     rows.sort(key=lambda row: int(row["seed"]))
-    _write(file, list(table[0]), [[row[name] for name in table[0]] for row in rows])
+    write(file, list(table[0]), [[row[name] for name in table[0]] for row in rows])
 
 
-def _write(file: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
+def write(file: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
+    """Writes a CSV table, whole or not at all."""
     temporary = file.with_name(file.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])

@@ -6,16 +6,19 @@ import csv
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
-from scipy.stats import spearmanr
+import numpy as np
+from scipy.stats import rankdata, spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, for a script's imports
 
 from benchmarks.shared.device import CPU  # noqa: E402
 from benchmarks.shared.markdown import markdown  # noqa: E402
 
-CHOICES, ERRORS, ALONE = "acdc.csv", "errors.csv", "labels_alone.csv"
+CHOICES, ERRORS, PAIRS = "acdc.csv", "errors.csv", "many_pairs.csv"
+SHUFFLES = 10000
 
 
 def tables(folder: Path) -> str:
@@ -46,6 +49,47 @@ def choices(runs: list[dict[str, str]]) -> str:
     return (
         f"Dice on the test patients:\n\n{markdown(head, rows)}\n{_devices(runs)}{_precisions(runs)}"
     )
+
+
+def many_pairs(runs: list[dict[str, str]]) -> str:
+    """How test Dice goes with the gain of the pairs of patients that were added at random."""
+    seeds: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for run in runs:
+        seeds[run["seed"]].append(run)
+    rows, ranks, firsts = [], [], []
+    for seed, own in sorted(seeds.items(), key=lambda item: int(item[0])):
+        drawn = [run for run in own if run["choice"] != "ranked"]
+        gain, dice = (np.array([float(run[name]) for run in drawn]) for name in ("gain", "dice"))
+        best = gain >= np.quantile(gain, 0.75)
+        quarter = 100 * (dice[best].mean() - dice[~best].mean())
+        ranked = [float(run["dice"]) for run in own if run["choice"] == "ranked"]
+        firsts.append(100 * (statistics.mean(ranked) - dice.mean()))
+        ranks.append((rankdata(gain), rankdata(dice)))
+        told = f"{np.corrcoef(*ranks[-1])[0, 1]:+.2f}"
+        rows.append((seed, len(drawn), f"{dice.mean():.3f}", told, f"{quarter:+.1f}"))
+        rows[-1] += (f"{firsts[-1]:+.1f}",)
+    found, chance = _by_chance(ranks)
+    rows.append(("mean", "", "", f"{found:+.2f}", "", f"{statistics.mean(firsts):+.1f}"))
+    head = (
+        *("seed", "pairs", "mean Dice", "gain and Dice (Spearman)"),
+        *("quarter of most gain - others, points", "ranked - pairs, points"),
+    )
+    return (
+        f"{markdown(head, rows)}\nWere gain without meaning, a mean correlation of {found:+.2f} or "
+        f"more would come by chance with probability {chance:.2g}.\n"
+    )
+
+
+def _by_chance(ranks: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """The mean correlation, and how often shuffles of one side in each seed reach it."""
+    generator = np.random.default_rng(0)
+
+    def mean(shuffle: Callable[[np.ndarray], np.ndarray]) -> float:
+        return statistics.mean(np.corrcoef(shuffle(a), b)[0, 1] for a, b in ranks)
+
+    found = mean(lambda ranks: ranks)
+    reached = sum(mean(generator.permutation) >= found for _ in range(SHUFFLES))
+    return found, (reached + 1) / (SHUFFLES + 1)
 
 
 def _devices(runs: list[dict[str, str]]) -> str:

@@ -78,7 +78,7 @@ if is_wanted rank; then
   ranking="$here/../../benchmarks/ranking" folders=(--data "$data/acdc" --work runs/results/rank)
   python "$ranking/run.py" "${folders[@]}" --seeds 0,1,2,3 --set precision=bfloat16
   python "$ranking/run.py" "${folders[@]}" --seeds 4,5
-  python "$ranking/labels_alone.py" "${folders[@]}"
+  python "$ranking/many_pairs.py" "${folders[@]}"
 fi
 if is_wanted outliers; then
   python "$here/../../benchmarks/outliers.py" --data "$data" --out "$here/outliers.json"

@@ -5,14 +5,17 @@ import queue
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # `benchmarks` is no part of the package
 
-from benchmarks.ranking import labels_alone, run, table  # noqa: E402
+from benchmarks.ranking import many_pairs, run, table  # noqa: E402
 from tfadvseg.config import Config, read_settings  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
+from tfadvseg.ranking.ranking import Patients  # noqa: E402
+from tfadvseg.ranking.selection import standardised  # noqa: E402
 from tfadvseg.run_folder import write_text  # noqa: E402
 
 RANKED = {0: ["p3", "p1", "p2", "p4"], 1: ["p4", "p3", "p2", "p1"]}
@@ -93,42 +96,71 @@ def test_results_of_other_seeds_stay(tmp_path):
     assert file.read_text() == "seed,dice\n2,0.8\n3,0.7\n10,0.6\n"
 
 
-def test_labels_alone_takes_the_patients_of_each_choice_with_made_up_runs(
-    tmp_path, shared_phantom, monkeypatch
-):
-    """3 + 2 patients of seed 1, by recipe supervised; the seed that is not asked for stays out."""
-    header = "seed,choice,added,dice\n"
-    rows = "".join(f"{n},base,,0.5\n{n},ranked,a b,0.6\n{n},random0,c d,0.6\n" for n in (0, 1))
-    (tmp_path / table.CHOICES).write_text(header + rows)
+def test_gain_of_two_patients_by_hand():
+    """On a line, root mean square distance 1: three unknown patients, one labelled at its end."""
+    spots = np.array([[0.0], [0.4], [1.0], [1.6]])
+    every = standardised(spots)[:, 0]
+    new = Patients(["a", "b", "c"], np.array([1.0, 2.0, 1.0]), spots[:3])
+    old = Patients(["z"], np.ones(1), spots[3:])
+    novelty = np.minimum(1, np.abs(every[:3] - every[3]))
+    unknown = (new.benefit * novelty).sum()
+    nearer = max(0, novelty[2] - min(abs(every[2] - every[0]), abs(every[2] - every[1])))
+    own_of_b = 2 * min(novelty[1], abs(every[1] - every[0])) / 2
+    for_a = max(0, novelty[1] - abs(every[1] - every[0])) * 2 + novelty[0] / 2
+    expected = (for_a + own_of_b + nearer) / unknown
+    assert many_pairs.gain_of_both(new, old, ["a", "b"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_many_pairs_on_handmade_rows():
+    def rows(seed, dice):
+        ranked = {"seed": seed, "choice": "ranked", "gain": "0.9", "dice": "0.7"}
+        drawn = [
+            {"seed": seed, "choice": f"pair{n}", "gain": str(n / 10), "dice": str(value)}
+            for n, value in enumerate(dice)
+        ]
+        return [ranked, *drawn]
+
+    rising = [0.5, 0.52, 0.54, 0.56, 0.58, 0.6, 0.62, 0.64]
+    lines = table.many_pairs([*rows("4", rising), *rows("5", rising)]).splitlines()
+    assert "| 4 | 8 | 0.570 | +1.00 | +8.0 | +13.0 |" in lines
+    assert "| mean |  |  | +1.00 |  | +13.0 |" in lines
+    assert lines[-1].endswith("with probability 0.0001.")
+    text = table.many_pairs([*rows("4", rising), *rows("5", rising[::-1])])
+    assert "| 5 | 8 | 0.570 | -1.00 | -8.0 | +13.0 |" in text
+    assert 0.2 < float(text.rsplit(" ", 1)[1].rstrip(".\n")) < 0.8
+
+
+def test_many_pairs_trains_small_networks_on_each_pair_with_made_up_runs(tmp_path, monkeypatch):
+    """As many of each seed one after the other; bases keep their own settings."""
     calls = []
 
     def fit(bench, name, seed, patients):
-        calls.append((name, seed, patients, bench.settings[-1]))
+        calls.append((name, patients, bench.settings))
         folder = bench.work / name
         folder.mkdir()
         write_text(folder / "config.yaml", "precision: float32\n")
-        scores = {"foreground": {"dice": 0.7 + 0.1 * name.startswith("alone_ranked")}}
+        scores = {"foreground": {"dice": len(calls) / 10}}
         write_text(folder / "metrics.json", json.dumps({"pooled": {**scores, "per_class": {}}}))
+        write_text(folder / "split.json", json.dumps({"patients": {"labelled": ["x", "y", "z"]}}))
         return folder
 
+    pool = ["p4", "p2", "p1", "p3"]
     monkeypatch.setattr(run.Bench, "fit", fit)
-    monkeypatch.setattr(labels_alone, "labelled_at_first", lambda data, seed: ["x", "y", "z"])
-    paths = ("--data", shared_phantom, "--work", tmp_path / "work", "--results", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["labels_alone.py", *map(str, paths), "--seeds", "1"])
-    labels_alone.main()
-    assert sorted(calls) == [
-        ("alone_random0_1", 1, ["x", "y", "z", "c", "d"], "recipe=supervised"),
-        ("alone_ranked_1", 1, ["x", "y", "z", "a", "b"], "recipe=supervised"),
+    monkeypatch.setattr(run.Bench, "rank", lambda self, seed: [{"patient": own} for own in pool])
+    monkeypatch.setattr(
+        many_pairs, "gains_of", lambda bench, seed, pairs: [0.1 * seed for _ in pairs]
+    )
+    paths = ("--data", tmp_path, "--work", tmp_path / "work", "--results", tmp_path)
+    more = ("--seeds", "1,2", "--pairs", "2", "--set", "depth=1")
+    monkeypatch.setattr(sys, "argv", ["many_pairs.py", *map(str, (*paths, *more))])
+    monkeypatch.setattr(many_pairs, "many_pairs", lambda rows: f"{len(rows)} rows")
+    many_pairs.main()
+    assert [name for name, *_ in calls] == ["base_1", "base_2"] + [
+        f"small_{choice}_{seed}" for choice in ("ranked", "pair0", "pair1") for seed in (1, 2)
     ]
-    text = table.choices(table.read(tmp_path / table.ALONE))
-    assert "| 1 | - | 0.700 | 0.800 | +10.0 |" in text
-
-
-def test_labels_alone_names_the_seeds_that_were_not_ranked(tmp_path):
-    file = tmp_path / table.CHOICES
-    with pytest.raises(InputError, match=r"lacks 0, 1; run .*run\.py"):
-        labels_alone.added_patients(file, ["0", "1"])
-    file.write_text("seed,choice,added,dice\n0,base,,0.5\n0,ranked,a b,0.6\n")
-    assert labels_alone.added_patients(file, ["0"]) == {0: {"ranked": ["a", "b"]}}
-    with pytest.raises(InputError, match="lacks 1; "):
-        labels_alone.added_patients(file, ["0", "1"])
+    small = [settings for name, _, settings in calls if name.startswith("small")]
+    assert all("recipe=supervised" in own and own[-1] == "depth=1" for own in small)
+    assert calls[0][2] == () and calls[2][1] == ["x", "y", "z", "p4", "p2"]
+    rows = table.read(tmp_path / table.PAIRS)
+    assert [row["gain"] for row in rows] == ["0.1"] * 3 + ["0.2"] * 3
+    assert len({row["added"] for row in rows}) > 2

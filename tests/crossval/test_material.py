@@ -131,6 +131,21 @@ def test_one_fold_is_the_split_that_the_data_give(phantom, pool, wanted):
         assert split["labelled"] == list(run.labelled)
 
 
+def test_one_fold_keeps_test_patients_without_masks_away(phantom, wanted):
+    for mask in (phantom / "masks").glob("phantom003*"):
+        mask.unlink()
+    name_splits(phantom, phantom001="test", phantom002="val", phantom003="test")
+    config = settings(phantom, labelled_fraction=None)
+    plan = make_plan(read_material(config, 1), wanted(folds=1, fractions="1"))
+    cases = read_data_folder(phantom, **config.reading())
+    for run in plan.runs:
+        with pytest.warns(DataWarning, match="unlabelled images of validation or test patients"):
+            split = split_cases(cases, (), plan.config_of(run)).to_json()["patients"]
+        assert (split["test"], split["labelled"]) == (["phantom001"], list(run.labelled))
+        assert "phantom003" not in {*split["unlabelled"], *run.unlabelled}
+    assert plan.folds[0].test == ("phantom001", "phantom003") and "phantom003" not in plan.images
+
+
 def test_one_fold_needs_test_patients(phantom, wanted):
     name_splits(phantom)
     with pytest.raises(InputError, match="--folds 1 is the split.*names no test patients"):

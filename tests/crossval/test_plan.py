@@ -110,6 +110,17 @@ def test_patients_with_the_same_pictures_stay_together(material, wanted):
         assert ("p8" in run.labelled) is ("twin" in run.labelled)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"t_semi": 0.3}, "t_semi"), ({"val_patients": 0}, "val_patients leaves none")],
+)
+def test_what_a_recipe_would_refuse_is_refused_in_the_plan(material, wanted, settings, words):
+    asked = wanted(recipes="supervised,strong")
+    with pytest.raises(InputError, match=words):
+        make_plan(material(unlabelled=["x"], **settings), asked)
+    make_plan(material(unlabelled=["x"]), asked)
+
+
 def test_a_fraction_of_less_than_half_a_patient_is_refused(material, wanted):
     few = material(patients=5)  # 5 folds: 3 of them train
     with pytest.raises(InputError, match=r"1/8, 1/7 of the 3 training .*at least 1/6"):

@@ -87,11 +87,11 @@ class SweepFolder:
     def enter(self, plan: Plan) -> None:
         """Writes the plan and a configuration for each run, or checks that they are the same."""
         self.check_same(plan)
-        self.write("plan.json", plan.to_json())
         for name in ("configs", "runs", "logs"):
             (self.path / name).mkdir(exist_ok=True)
         for run in plan.trainings.values():
             write_text(self.config(run.name), plan.config_of(run).to_yaml())
+        self.write("plan.json", plan.to_json())  # last: with it, the sweep has begun
 
     def config(self, name: str) -> Path:
         """The configuration of a run, as `tfadvseg fit` takes it."""

@@ -53,7 +53,20 @@ def make_plan(material: Material, wanted: Wanted) -> Plan:
     )
     runs = tuple(_runs(folds, material, wanted))
     _warn_of_subsets(runs, folds, material)
-    return Plan(config, wanted, folds, images, runs)
+    plan = Plan(config, wanted, folds, images, runs)
+    _check_runs(plan)
+    return plan
+
+
+def _check_runs(plan: Plan) -> None:
+    """Refuses what a run would refuse: settings that do not go with its recipe."""
+    for run in plan.trainings.values():
+        plan.config_of(run)
+        if run.trained_as == "strong" and not plan.folds[run.fold].val:
+            raise InputError(
+                "recipe strong: its thresholds are found on validation patients, and val_patients "
+                "leaves none; set it to 1 or more, or leave the recipe out"
+            )
 
 
 def _folds(material: Material, number: int) -> tuple[Fold, ...]:

@@ -68,7 +68,7 @@ def _measured(plan: Plan, run: Run) -> float:
     stages = dict.fromkeys(part.stage for part in parts)  # each once, in order: rounds are many
     steps = {stage: _seconds_a_step(model, config, stage) for stage in stages}
     slices = len(parts) * sum(plan.images[patient] for patient in fold.val)
-    slices += sum(plan.images[patient] for patient in fold.test)
+    slices += sum(plan.images.get(patient, 0) for patient in fold.test)
     training = sum((part.stop - part.start) * steps[part.stage] for part in parts)
     return training + slices * _seconds_a_slice(Predictor(model, config))
 

@@ -130,23 +130,40 @@ def _rank_patients(
     patients: Sequence[str], seen: Survey, labelled: Sequence[str], known: Survey
 ) -> dict[str, tuple[int, float, float, float]]:
     """Place, benefit, novelty and gain of each patient: chosen as cases are, all of his as one."""
-    names, index = np.unique(patients, return_inverse=True)
-    known_names, known_index = np.unique(labelled, return_inverse=True)
-    measures = seen.measures.summed(index[seen.case_of])
-    benefit = benefits(shares(measures, seen.measures.sizes.mean(axis=0)))
-    choice = choose(
-        benefit,
-        _features(seen, index, len(names)),
-        names.tolist(),
-        _features(known, known_index, len(known_names)),
-        known_names.tolist(),
-    )
-    figures = zip(benefit.tolist(), choice.novelty.tolist(), choice.gain.tolist(), strict=True)
+    new, old = Patients.seen(patients, seen), Patients.seen(labelled, known)
+    choice = choose(new.benefit, new.features, new.names, old.features, old.names)
+    figures = zip(new.benefit.tolist(), choice.novelty.tolist(), choice.gain.tolist(), strict=True)
     places = np.argsort(choice.order) + 1
     return {
-        str(name): (int(place), *own)
-        for name, place, own in zip(names, places, figures, strict=True)
+        name: (int(place), *own)
+        for name, place, own in zip(new.names, places, figures, strict=True)
     }
+
+
+@dataclass(frozen=True)
+class Patients:
+    """What was seen of patients, all cases of each as one.
+
+    Attributes:
+        names: of the patients, sorted.
+        benefit: (N,) how much is not known of each; 1 is the average of them.
+        features: (N, K) of each.
+    """
+
+    names: list[str]
+    benefit: np.ndarray
+    features: np.ndarray
+
+    @classmethod
+    def seen(cls, owners: Sequence[str], survey: Survey) -> Patients:
+        """The patients of surveyed cases; `owners` has the name of each case's."""
+        names, index = np.unique(owners, return_inverse=True)
+        features = _features(survey, index, len(names))
+        if not len(names):
+            return cls([], np.zeros(0), features)
+        measures = survey.measures.summed(index[survey.case_of])
+        benefit = benefits(shares(measures, survey.measures.sizes.mean(axis=0)))
+        return cls(names.tolist(), benefit, features)
 
 
 def _features(survey: Survey, groups: np.ndarray, number: int) -> np.ndarray:

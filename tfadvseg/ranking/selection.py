@@ -112,7 +112,7 @@ def choose(
     """
     every = standardised(np.concatenate([features, labelled_features]))
     features, labelled_features = np.split(every, [len(benefit)])
-    cover = _Cover(benefit, features, labelled_features)
+    cover = Cover(benefit, features, labelled_features)
     owner = np.unique(patients, return_inverse=True)[1]
     count = Counter(labelled_patients)
     taken = np.array([count[patient] for patient in patients])
@@ -132,7 +132,7 @@ def choose(
     return Choice(np.concatenate([order, rest]).astype(int), cover.gain, cover.novelty)
 
 
-class _Cover:
+class Cover:
     """How near the images are to a label, and what a label of each would gain.
 
     Args:

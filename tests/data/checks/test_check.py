@@ -124,7 +124,9 @@ def test_facts_of_a_picture(tmp_path):
     assert facts.intensity[1::2] == tuple(np.percentile(pixels, (0.5, 99.5)))
     assert facts.saturated == pytest.approx(2 / 6)
     assert facts.labels == {0: 2, 1: 1, 3: 2, 255: 1}
-    digest = hashlib.blake2b(b"(1, 2, 3, 1)" + pixels.tobytes(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(
+        b"(1, 2, 3, 1)" + pixels.astype("f4").tobytes(), digest_size=16
+    ).hexdigest()
     assert facts.digest == digest
     others = [inspect(Case(n, Source((tmp_path / f"{n}.png",)), None, "p")) for n in ("copy", "t")]
     assert [other.digest == digest for other in others] == [True, False]
@@ -304,8 +306,8 @@ def test_no_mask_at_all(tmp_path):
     root = make_folder(tmp_path, masks={f"p{p}_{n}": None for p in range(4) for n in range(2)})
     result = check(root)
     assert kinds(result.warnings) == ["left_out", "no_mask"] and result.errors == ()
-    assert result.warnings[0].cases == ("p2_0", "p2_1", "p3_0", "p3_1")
-    assert len(result.parts["unlabelled"]) == len(result.parts["left_out"]) == 4
+    assert result.warnings[0].cases == ("p3_0", "p3_1")
+    assert len(result.parts["unlabelled"]) == 6 and len(result.parts["left_out"]) == 2
 
 
 def test_one_patient_only(tmp_path):
@@ -414,6 +416,31 @@ def test_unlabelled_images_of_test_patients_are_left_out_aloud(tmp_path):
     result = check(root)
     assert only(result.warnings, "left_out").cases == ("p3_8", "p3_9")
     assert result.errors == () and len(result.parts["left_out"]) == 2
+
+
+def test_val_patients_without_masks_train_as_in_fit(tmp_path):
+    root = make_folder(tmp_path)
+    for mask in (root / "masks").glob("p2_*"):
+        mask.unlink()
+    result = check(root)
+    assert {fact.case.patient for fact in result.parts["unlabelled"]} >= {"p2"}
+    assert not [finding for finding in result.warnings if finding.kind == "left_out"]
+    split = split_cases(read_data_folder(root, r"(p\d)"), (), Config())
+    assert "p2" in {case.patient for case in split.unlabelled}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint16"])
+def test_the_same_picture_as_another_type_is_the_same(tmp_path, dtype):
+    voxels = np.random.default_rng(0).integers(0, 3000, (3, 8, 8))
+    files = []
+    for name, kind in (("a", "int16"), ("b", dtype)):
+        files.append(tmp_path / f"{name}.nii.gz")
+        sitk.WriteImage(sitk.GetImageFromArray(voxels.astype(kind)), str(files[-1]))
+    facts, _ = inspect_all([Case(path.name, Source((path,)), None, "p") for path in files])
+    assert facts[0].digest == facts[1].digest
+    sitk.WriteImage(sitk.GetImageFromArray((voxels + 1).astype(dtype)), str(files[1]))
+    facts, _ = inspect_all([Case(path.name, Source((path,)), None, "p") for path in files])
+    assert facts[0].digest != facts[1].digest
 
 
 def test_a_split_made_by_fit_is_checked_by_its_parts(tmp_path):

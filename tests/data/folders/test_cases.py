@@ -295,6 +295,18 @@ def test_test_patients_without_masks_never_train(tmp_path):
     assert "p5" not in patients(split.labelled) | patients(split.unlabelled)
 
 
+def test_test_patients_by_name_may_lack_masks_where_others_have_some(tmp_path):
+    root = make_folder(tmp_path, patients=6, unlabelled=("p5",))
+    with pytest.warns(DataWarning, match="2 unlabelled images of validation or test"):
+        split = split_of(root, test_patients=["p4", "p5"])
+    assert patients(split.test) == {"p4"}
+    assert "p5" not in patients(split.labelled) | patients(split.unlabelled)
+    with pytest.raises(InputError, match="expected labelled patients among .*, received none"):
+        split_of(root, test_patients=["p5"])
+    with pytest.raises(InputError, match="received nobody"):
+        split_of(root, test_patients=["p4", "nobody"])
+
+
 def test_a_split_column_without_val_still_validates(tmp_path):
     root = make_folder(tmp_path, splits=["train"] * 5 + ["test"])
     split = split_of(root)

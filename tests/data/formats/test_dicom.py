@@ -1,4 +1,5 @@
 import shutil
+import struct
 import sys
 
 import numpy as np
@@ -313,7 +314,7 @@ def test_pictures_without_a_position(tmp_path, write_slice):
     path = write_slice(tmp_path / "s" / "a", frames, **cine, **BARE)
     for image in (dicom.read_file(path), dicom.read_series(path.parent)):
         np.testing.assert_array_equal(image.voxels[..., 0], frames)
-        assert image.geometry.size == (5, 4, 3)
+        assert image.geometry is None
     shutil.copy(path, path.with_name("b"))
     with pytest.raises(InputError, match="3 frames, in a series of 2 files"):
         dicom.read_series(path.parent)
@@ -441,6 +442,79 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "text.dcm").write_text("hello")
     with pytest.raises(InputError, match=r"text\.dcm: damaged: truncated"):
         dicom.read_file(tmp_path / "text.dcm")
+
+
+@pytest.mark.parametrize(
+    "tag", ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"]
+)
+def test_a_pixel_size_is_not_made_up(tmp_path, write_slice, tag):
+    plain = dict(SOPClassUID=uid.SecondaryCaptureImageStorage, **BARE) | {"PixelSpacing": None}
+    path = write_slice(tmp_path / "a", np.zeros((4, 5)), **plain)
+    assert dicom.read_file(path).geometry is None
+    path = write_slice(tmp_path / "b", np.zeros((4, 5)), **{**plain, tag: [0.75, 0.5]})
+    assert dicom.read_file(path).geometry is not None
+    frames = dict(SOPClassUID=uid.UltrasoundMultiFrameImageStorage, dtype=np.uint8)
+    path = write_slice(tmp_path / "c", np.zeros((3, 4, 5)), **{**plain, **frames})
+    assert dicom.read_file(path).geometry is None
+
+
+def test_a_series_without_a_pixel_size_is_refused(tmp_path, write_series):
+    write_series(tmp_path / "s", PixelSpacing=None)
+    with pytest.raises(InputError, match=r"no size of pixels \(PixelSpacing\), in a series of 5 "):
+        dicom.read_series(tmp_path / "s")
+
+
+@pytest.mark.parametrize("zeros", [1, 8, 512])
+def test_zeros_behind_the_last_element_are_no_damage(tmp_path, write_slice, zeros):
+    path = write_slice(tmp_path / "a", np.arange(20).reshape(4, 5))
+    content = path.read_bytes()
+    path.write_bytes(content + bytes(zeros))
+    np.testing.assert_array_equal(
+        dicom.read_file(path).voxels[0, ..., 0], np.arange(20).reshape(4, 5) - 1024
+    )
+    path.write_bytes(content + bytes(zeros) + b"x" * 8)
+    with pytest.raises(InputError, match="damaged"):
+        dicom.read_file(path)
+
+
+def test_items_of_an_element_of_unknown_type_are_implicit(tmp_path, write_slice):
+    """As a server leaves a private sequence that it does not know (PS3.5, 6.2.2)."""
+    path = write_slice(tmp_path / "a", np.zeros((4, 5)))
+    content, endless = path.read_bytes(), struct.pack("<I", 0xFFFFFFFF)
+    value = struct.pack("<HHI", 0x2005, 0x1001, 4) + b"abcd"
+    item = struct.pack("<HH", 0xFFFE, 0xE000) + endless + value
+    ends = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    unknown = struct.pack("<HH", 0x2005, 0x1000) + b"UN\0\0" + endless + item + ends
+    place = content.index(struct.pack("<HH", 0x7FE0, 0x10) + b"O")
+    path.write_bytes(content[:place] + unknown + content[place:])
+    assert pydicom.dcmread(path)[0x2005, 0x1000].VR in ("UN", "SQ")
+    assert dicom.read_file(path).voxels.shape == (1, 4, 5, 1)
+
+
+@pytest.mark.parametrize("charset", ["ISO 2022 IR 6\\ISO 2022 IR 159", "ISO_IR 203", "ISO_IR 999"])
+def test_character_sets_of_other_names(tmp_path, write_slice, charset):
+    path = write_slice(tmp_path / "a", np.zeros((4, 5)))
+    tag = struct.pack("<HH", 8, 5) + b"CS"
+    content = path.read_bytes()
+    place = content.index(tag)
+    (length,) = struct.unpack_from("<H", content, place + 6)
+    value = charset.encode() + b" " * (len(charset) % 2)
+    head = tag + struct.pack("<H", len(value)) + value
+    path.write_bytes(content[:place] + head + content[place + 8 + length :])
+    assert dicom.patient_of(path) == "ID-4711"
+
+
+def test_the_patient_is_that_of_the_series(tmp_path, write_slice):
+    folder = tmp_path / "s"
+    one = {"SeriesInstanceUID": "1.2.9", "SeriesNumber": 7, "PatientID": "other-1"}
+    write_slice(folder / "a", np.zeros((4, 5)))
+    write_slice(folder / "b", np.ones((4, 5)), **one)
+    assert dicom.patient_of(folder) == dicom.patient_of(folder, "3") == "ID-4711"
+    assert dicom.patient_of(folder, " 7 ") == "other-1"
+    assert dicom.safe_name("other1_scan", folder, series="7") != "other1_scan"
+    write_slice(folder / "c", np.ones((4, 5)), **one | {"PatientID": "another"})
+    with pytest.raises(InputError, match="c: of another patient than b, in one series"):
+        dicom.read_series(folder, "7")
 
 
 def test_the_patient_of_files_and_folders(tmp_path, write_slice):

@@ -226,3 +226,13 @@ def test_geometry_comes_from_the_file(tmp_path):
     image = read_image(save(tmp_path / "a.mha", np.zeros((4, 5, 6), np.int16)))
     grid = Geometry((6, 5, 4), (0.7, 0.9, 2.5), (-71.6582, 255.25, 540.2), OBLIQUE)
     assert grid.difference(image.geometry) is None
+
+
+@pytest.mark.parametrize("kind", ["MET_LONG", "MET_ULONG", "MET_INT"])
+def test_a_long_of_a_meta_image_has_four_bytes(tmp_path, kind):
+    """As MetaIO writes it, whatever the machine calls long."""
+    voxels = np.arange(8, dtype="<i4")
+    header = f"ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = {kind}\n"
+    path = tmp_path / "a.mha"
+    path.write_bytes(f"{header}ElementDataFile = LOCAL\n".encode() + voxels.tobytes())
+    np.testing.assert_array_equal(read_image(path).voxels.ravel(), voxels)

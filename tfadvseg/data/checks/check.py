@@ -160,7 +160,9 @@ def _noted(kind: str) -> Iterator[list[Finding]]:
 def _as_listed(cases: Iterable[Case], pool: Iterable[Case]) -> tuple[Split, set[Case]]:
     """The split of `cases.csv`, and the unlabelled images of its validation and test patients."""
     cases = list(cases)
-    held_out = {case.patient for case in cases if case.split in ("val", "test")}
+    held_out = {  # who has no mask cannot validate, and so trains
+        case.patient for case in cases if case.split == "test" or case.split == "val" and case.mask
+    }
     without = [case for case in (*cases, *pool) if case.mask is None]
     split = Split(
         labelled=tuple(c for c in cases if c.mask and c.split in (None, "train")),

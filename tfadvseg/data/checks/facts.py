@@ -157,6 +157,8 @@ def _saturated(voxels: np.ndarray) -> float:
 
 
 def _digest(voxels: np.ndarray) -> str:
+    """A hash of shape and values (Z, Y, X, K), the same whatever the type that stores them."""
     digest = hashlib.blake2b(str(voxels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(voxels).data)
+    for plane in voxels:
+        digest.update(np.add(plane, 0, dtype=np.float32, order="C", casting="unsafe").data)
     return digest.hexdigest()

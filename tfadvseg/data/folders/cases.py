@@ -181,7 +181,7 @@ def _cases(
     entries = listing.entries
     if table != root and table.is_file():
         entries = patients.from_table(entries, table)
-    entries = patients.from_dicom(entries, keep_identifiers)
+    entries = patients.from_dicom(entries, keep_identifiers, series)
     if pattern is not None:
         entries = patients.from_pattern(entries, pattern)
     alone = sum(entry.patient is None for entry in entries)

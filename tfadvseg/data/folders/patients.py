@@ -35,16 +35,19 @@ def from_table(entries: Sequence[Entry], table: Path) -> tuple[Entry, ...]:
     return tuple(result)
 
 
-def from_dicom(entries: Sequence[Entry], keep_identifiers: bool) -> tuple[Entry, ...]:
+def from_dicom(
+    entries: Sequence[Entry], keep_identifiers: bool, series: str | None = None
+) -> tuple[Entry, ...]:
     """DICOM images with the patients of their headers, where none is known yet.
 
     Args:
         entries: images; those of other formats stay as they are.
         keep_identifiers: take the PatientID as it is. Else a pseudonym stands for it, and for the
             name of a case that tells it.
+        series: which one is read, of folders with several.
     """
     return tuple(
-        _from_header(entry, keep_identifiers) if is_dicom(entry.image.path) else entry
+        _from_header(entry, keep_identifiers, series) if is_dicom(entry.image.path) else entry
         for entry in entries
     )
 
@@ -66,12 +69,12 @@ def from_pattern(entries: Sequence[Entry], pattern: str) -> tuple[Entry, ...]:
     )
 
 
-def _from_header(entry: Entry, keep: bool) -> Entry:
+def _from_header(entry: Entry, keep: bool, series: str | None) -> Entry:
     path, patient = entry.image.path, entry.patient
     if patient is None:
-        identifier = dicom.patient_of(path)
+        identifier = dicom.patient_of(path, series)
         patient = pseudonym(identifier) if identifier and not keep else identifier
-    return replace(entry, name=dicom.safe_name(entry.name, path, keep), patient=patient)
+    return replace(entry, name=dicom.safe_name(entry.name, path, keep, series), patient=patient)
 
 
 def _found(pattern: re.Pattern[str], entry: Entry) -> str:

@@ -126,7 +126,10 @@ def _held_out(
     name = f"{split}_patients"
     wanted: int | tuple[str, ...] | None = getattr(config, name)
     if isinstance(wanted, tuple):
-        return _known(name, wanted, candidates)
+        # A test patient without masks is kept out of training, beside those who are tested.
+        also = {case.patient for case in folder.cases} if split == "test" else set()
+        extra = also.intersection(wanted).difference(candidates)
+        return _known(name, tuple(p for p in wanted if p not in extra), candidates) | extra
     if wanted is None and any(case.split for case in folder.cases):
         listed = {case.patient for case in folder.cases if case.split == split}
         if split == "val":  # who tests, or has no mask, cannot validate

@@ -80,25 +80,31 @@ def series_files(folder: Path, wanted: str | None = None) -> tuple[Path, ...]:
     return tuple(header.path for header in _in_order(_series(folder, wanted), folder))
 
 
-def patient_of(path: Path) -> str | None:
-    """The PatientID of a DICOM file or series folder; None where it is blank or not DICOM."""
-    header = _identity_header(path)
+def patient_of(path: Path, series: str | None = None) -> str | None:
+    """The PatientID of a DICOM file or series folder; None where it is blank or not DICOM.
+
+    Args:
+        path: the file or folder.
+        series: as `wanted` for `read_series`.
+    """
+    header = _identity_header(path, series)
     return (header.text("0010|0020") or None) if header else None
 
 
-def safe_name(name: str, path: Path, keep: bool = False) -> str:
+def safe_name(name: str, path: Path, keep: bool = False, series: str | None = None) -> str:
     """The name of a case without the identity of the patient.
 
     Args:
         name: of the case, as the file or folder gives it.
         path: the DICOM file or series folder.
         keep: leave the name as it is.
+        series: as `wanted` for `read_series`.
 
     Returns:
         The name; or a pseudonym of it where it contains the PatientID or a family name of the
         header, whatever its case and separators.
     """
-    header = None if keep else _identity_header(path)
+    header = None if keep else _identity_header(path, series)
     if header is None:
         return name
     plain = _plain(name)
@@ -128,6 +134,7 @@ def _series(folder: Path, wanted: str | None) -> list[Header]:
         raise InputError(f"{folder}: {what}; expected a folder with the files of a DICOM series")
     found = [uid for uid in series if wanted is None or _matches(series[uid][0], wanted.strip())]
     if len(found) == 1:
+        _check_one_patient(series[found[0]])
         return series[found[0]]
     count = "no series" if not found else f"{len(found)} series"
     asked = f" for {wanted!r}" if wanted is not None else ""
@@ -135,6 +142,16 @@ def _series(folder: Path, wanted: str | None) -> list[Header]:
         f"{folder}: {count}{asked}, expected one; choose with `series` (number, description or "
         f"UID) from {_listing([series[uid] for uid in found or series])}"
     )
+
+
+def _check_one_patient(headers: Sequence[Header]) -> None:
+    first = headers[0]
+    for header in headers[1:]:
+        if header.text("0010|0020") != first.text("0010|0020"):
+            raise InputError(
+                f"{header.path}: of another patient than {first.path.name}, in one series; move "
+                "it to a folder of its own"
+            )
 
 
 def _matches(header: Header, wanted: str) -> bool:
@@ -174,9 +191,12 @@ def _in_order(headers: list[Header], folder: Path) -> list[Header]:
                 "expected one slice a file, move it to a folder of its own"
             )
         if header.plane is None:
+            lacking = "position and orientation (ImagePositionPatient)"
+            if header.text("0020|0032") and header.text("0020|0037"):
+                lacking = "size of pixels (PixelSpacing)"
             raise InputError(
-                f"{header.path}: no position and orientation (ImagePositionPatient), in a series "
-                f"of {len(headers)} files; move it to a folder of its own"
+                f"{header.path}: no {lacking}, in a series of {len(headers)} files; move it to a "
+                "folder of its own"
             )
         planes.append(header.plane)
     order = order_of(planes, folder)
@@ -199,10 +219,18 @@ def _stack(headers: list[Header]) -> np.ndarray:
     return voxels
 
 
-def _identity_header(path: Path) -> Header | None:
-    """The header that names the patient; None where there is no DICOM image."""
-    files = sorted(dicom_files(path)) if path.is_dir() else [path] if is_dicom(path) else []
-    return next((Header(file) for file in files if not_an_image(file) is None), None)
+def _identity_header(path: Path, series: str | None) -> Header | None:
+    """The header that names the patient, the first of the series; None where there is no image.
+
+    That no file is of the series, or that it has several patients, `read_series` refuses.
+    """
+    if not path.is_dir():
+        return Header(path) if is_dicom(path) and not_an_image(path) is None else None
+    headers = (Header(file) for file in sorted(dicom_files(path)) if not_an_image(file) is None)
+    first = next(headers, None)
+    if first is None or series is None or _matches(first, series.strip()):
+        return first
+    return next((header for header in headers if _matches(header, series.strip())), first)
 
 
 def _identities(header: Header) -> set[str]:

@@ -65,11 +65,14 @@ class _Walk:
 
     def elements(self, place: int, end: int, depth: int = 0) -> int:
         """Walks to the end, or behind the delimiter of an item; where that is."""
-        while place < end:
+        while place < end and not self.is_padding(place, depth):
             tag, begin, length = self.header(place)
             if tag == _END_OF_ITEM:
                 return begin
-            place = self.items(begin, end, depth + 1) if length == _UNDEFINED else begin + length
+            if length == _UNDEFINED:
+                place = self.within(place).items(begin, end, depth + 1)
+            else:
+                place = begin + length
             if place > end:
                 raise Unsound(
                     f"the element ({tag[0]:04x},{tag[1]:04x}) reaches beyond the end of the file"
@@ -86,6 +89,16 @@ class _Walk:
                 break
             place = self.elements(begin, end, depth) if length == _UNDEFINED else begin + length
         raise Unsound("a sequence has no end")
+
+    def is_padding(self, place: int, depth: int) -> bool:
+        """Whether nothing but zeros is left of the file, which some write up to a round length."""
+        zeros = not depth and not any(self.content[place : place + 8])
+        return zeros and not any(self.content[place:])
+
+    def within(self, place: int) -> _Walk:
+        """What walks over the items of an element: implicit ones in type UN (PS3.5, 6.2.2)."""
+        unknown = self.explicit and self.content[place + 4 : place + 6] == b"UN"
+        return _Walk(self.content, "<", explicit=False) if unknown else self
 
     def header(self, place: int) -> tuple[tuple[int, int], int, int]:
         """Tag of the element at a place, where its value begins, and how long it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterator
@@ -42,7 +43,12 @@ _UNCOMPRESSED = {"", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.
 _MOST_UNCOMPRESSED = 2  # two of six samples are left out in YBR 4:2:2
 _MOST_COMPRESSION = 10_000  # JPEG 2000 shrinks an empty picture of 2048 x 2048 by 6,600
 
-_CODECS = {"13": "shift_jis", "58": "gb2312", "87": "iso2022_jp", "149": "euc_kr", "192": "utf-8"}
+_CODECS = {  # of character sets whose names in Python are not those of DICOM
+    **{"13": "shift_jis", "58": "gb2312", "87": "iso2022_jp", "159": "iso2022_jp_2"},
+    **{"149": "euc_kr", "192": "utf-8", "203": "iso8859_15"},
+}
+# Distances of pixels: in the patient, on the detector, and those that were scanned.
+_SPACINGS = ("0028|0030", "0018|1164", "0018|2010")
 
 
 def is_dicom(path: Path) -> bool:
@@ -143,20 +149,31 @@ class Header:
         announced = (self.numbers("0018|0088", 1), self.numbers("0018|0050", 1))
         return next((abs(value[0]) for value in announced if value and value[0]), 1.0)
 
+    @property
+    def has_spacing(self) -> bool:
+        """Whether it says the distance of pixels; GDCM tells 1 mm where it does not.
+
+        That of the regions of an ultrasound image, which its library does not read, does not count.
+        """
+        return any(self.text(tag) for tag in _SPACINGS)
+
     @cached_property
     def plane(self) -> Plane | None:
         """Where the slice lies; None where the header does not tell."""
         position, axes = self.numbers("0020|0032", 3), self.numbers("0020|0037", 6)
-        if position is None or axes is None:
+        if position is None or axes is None or not self.has_spacing:
             return None
         spacing = self._reader.GetSpacing()
         return Plane(self.path.name, self.size[:2], (spacing[0], spacing[1]), position, axes)
 
     def image(self) -> Image:
-        """Voxels (Z, Y, X, K), slope and intercept applied, and the geometry as GDCM tells it."""
+        """Voxels (Z, Y, X, K), slope and intercept applied, and the geometry as GDCM tells it.
+
+        Without a distance of pixels there is no geometry.
+        """
         with _readable(self.path):
-            image = self._reader.Execute()
-        return volumes.to_image(image)
+            image = volumes.to_image(self._reader.Execute())
+        return image if self.has_spacing else Image(image.voxels, None)
 
     @cached_property
     def _codec(self) -> str:
@@ -167,7 +184,12 @@ class Header:
         number = re.search(r"IR (\d+)", name)
         if number is None:
             return name if name.startswith("GB") else "latin-1"
-        return _CODECS.get(number.group(1), f"iso_ir_{number.group(1)}")
+        codec = _CODECS.get(number.group(1), f"iso_ir_{number.group(1)}")
+        try:
+            codecs.lookup(codec)
+        except LookupError:  # a name in it is shown amiss; nothing else depends on it
+            return "latin-1"
+        return codec
 
     def _check_announced(self) -> None:
         """Refuses a header that announces more than the file can hold, before memory is taken."""

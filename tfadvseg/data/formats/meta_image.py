@@ -13,7 +13,7 @@ from tfadvseg.data.formats.soundness import CHUNK, Unsound, check_bytes
 
 _META_BYTES = {
     **{"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4},
-    **{"LONG": 8, "ULONG": 8, "LONG_LONG": 8, "ULONG_LONG": 8, "DOUBLE": 8},
+    **{"LONG": 4, "ULONG": 4, "LONG_LONG": 8, "ULONG_LONG": 8, "DOUBLE": 8},
 }
 
 
