@@ -97,16 +97,24 @@ def test_raw_values_with_slope_and_intercept(signatures, predictor, slices):
     same(answer, predictor(slices))
 
 
+def test_the_card_of_the_last_model_has_no_scores_of_the_best(run, tmp_path):
+    scored = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    scored.write_json("metrics.json", {})
+    card = model_card("heart", 1, scored, ABOUT | {"checkpoint": "last"})
+    assert "those of its best model, not of the last" in card and "specificity" not in card
+
+
 def test_a_window_of_ones_own_counts_for_its_image_alone(signatures, predictor, slices):
     """The phantom's images are shown from 0 to 255."""
     answer = signatures["raw"](
         pixels=tf.constant(slices, tf.int32),
         slope=tf.ones(3),
         intercept=tf.zeros(3),
-        window=tf.constant([[0, 0], [50, 101], [0, 255]], tf.float32),
+        window=tf.constant([[0, 0], [50, 101], [255, 0]], tf.float32),
     )
     mapped = slices.astype(np.float32)
     mapped[1] = (mapped[1].clip(50, 101) - 50) * 5
+    mapped[2] = 255 - mapped[2]  # a window the other way round inverts
     same(answer, predictor(mapped))
 
 

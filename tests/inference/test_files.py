@@ -226,3 +226,11 @@ def test_what_to_expect_of_each_mask_is_told(tmp_path, predictor, calibration):
     assert float(told[0]["confidence"]) == pytest.approx(rows[0].confidence, abs=1e-4)
     predict_files(predictor, find_inputs([tmp_path / "in"], outputs), Outputs(tmp_path / "bare"))
     assert not (tmp_path / "bare" / "quality.csv").exists()
+
+
+def test_masks_may_not_lie_in_the_folder_of_a_series(tmp_path, write_slice):
+    """`1.dcm`, the mask of the folder `1`, could be a slice of it."""
+    write_slice(tmp_path / "1" / "1.dcm", np.zeros((4, 5)))
+    with pytest.raises(InputError, match="could replace them"):
+        find_inputs([tmp_path / "1"], Outputs(tmp_path / "1", format="dicom-seg"))
+    assert find_inputs([tmp_path / "1"], Outputs(tmp_path / "out", format="dicom-seg"))

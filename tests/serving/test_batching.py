@@ -117,6 +117,37 @@ def test_a_request_with_several_kinds_goes_row_by_row_if_it_has_to():
     asyncio.run(story())
 
 
+def test_a_request_of_more_rows_is_computed_in_parts():
+    """Else a small request of many images would take all memory."""
+
+    async def story():
+        graph = Graph()
+        job = graph.job(*range(10))
+        assert await results(scheduler(), graph, job) == [[2 * n for n in range(10)]]
+        assert graph.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+        graph = Graph()
+        await results(scheduler(), graph, graph.job(*range(10), group=None))
+        assert graph.calls == [[*range(10)]]  # whose rows belong together
+        graph = Graph()
+        assert await results(scheduler(), graph, graph.job(*range(6), -2)) == ["negative"]
+
+    asyncio.run(story())
+
+
+def test_who_has_gone_is_not_computed_to_the_end():
+    async def story():
+        graph = Graph()
+        task = asyncio.create_task(scheduler().run(graph.job(*range(10))))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        graph.go.set()
+        await asyncio.sleep(0.2)
+        assert graph.calls == [[0, 1, 2, 3]]
+
+    asyncio.run(story())
+
+
 def test_an_idle_server_waits_for_others_if_it_is_told_to():
     async def story():
         graph = Graph()

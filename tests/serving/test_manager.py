@@ -182,6 +182,17 @@ def test_a_folder_that_cannot_be_read_changes_nothing(tmp_path, watched):
     asyncio.run(story())
 
 
+def test_the_folder_of_lost_files_of_a_disk_is_no_model(tmp_path, watched):
+    async def story():
+        one = watched()
+        write(tmp_path, 1)
+        write(tmp_path, 1, name="lost+found")
+        await one.look()
+        assert one.served() == [1] and one.manager.names() == ["net"]
+
+    asyncio.run(story())
+
+
 def test_metrics_name_what_is_served(tmp_path, watched):
     async def story():
         one = watched()

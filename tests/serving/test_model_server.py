@@ -5,10 +5,15 @@ import os
 import stat
 import subprocess
 import sys
+from unittest import mock
 
+import click
 import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
+
+from tfadvseg.cli.serve import _is_theirs
+from tfadvseg.cli.serve import serve as serve_command
 
 FAKE = """#!{python}
 import json, os, sys
@@ -75,6 +80,20 @@ def test_a_recorded_fake_executable_takes_the_place_of_the_process(serve, folder
     assert models["net"].model_platform == "tensorflow"
     assert not models["net"].HasField("model_version_policy")
     assert "/monitoring/prometheus/metrics" in found["files"]["--monitoring_config_file"]
+
+
+@pytest.mark.parametrize("option", ["--port", "--rest-port"])
+def test_a_port_of_0_is_no_port_of_the_recorded_fake_executable(option):
+    """TensorFlow Serving takes it as the wish for no such API."""
+    source = click.core.ParameterSource
+    context = click.Context(serve_command)
+    context.params = {"port": 8500, "rest_port": 8501}
+    for parameter in serve_command.params:
+        context.set_parameter_source(parameter.name, source.DEFAULT)
+    with mock.patch("shutil.which", return_value="/usr/bin/tensorflow_model_server"):
+        assert _is_theirs(context)
+        context.params[option[2:].replace("-", "_")] = 0
+        assert not _is_theirs(context)
 
 
 def test_a_recorded_fake_executable_gets_versions_labels_and_batching(serve, tmp_path):

@@ -196,6 +196,10 @@ def _check_versions(
         raise InputError(f"--version, --label: no such version in {folder}; {have}")
 
 
+def _port(context: click.Context, option: str) -> int:
+    return int(context.params[option.removeprefix("--").replace("-", "_")])
+
+
 def _is_theirs(context: click.Context) -> bool:
     """Whether tensorflow_model_server shall serve; says so, or why not."""
     source = click.core.ParameterSource
@@ -205,6 +209,7 @@ def _is_theirs(context: click.Context) -> bool:
         if parameter.name not in SHARED
         and context.get_parameter_source(str(parameter.name)) is not source.DEFAULT
     ]
+    ours += [f"{option} 0" for option in ("--port", "--rest-port") if not _port(context, option)]
     program = shutil.which(model_server.PROGRAM)
     if program and not ours:
         click.echo(f"Starting {program}, which listens at all addresses of this machine")

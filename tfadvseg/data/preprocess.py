@@ -154,7 +154,7 @@ def rescale(
         low, high = (tf.constant(float(value)) for value in rule)
     if given is not None:
         ends = given[:, tf.newaxis, tf.newaxis, tf.newaxis]
-        differ = ends[..., 0] < ends[..., 1]
+        differ = ends[..., 0] != ends[..., 1]
         low, high = tf.where(differ, ends[..., 0], low), tf.where(differ, ends[..., 1], high)
     return tf.clip_by_value(tf.math.divide_no_nan(images - low, high - low), 0.0, 1.0)
 

@@ -42,7 +42,7 @@ def model_card(name: str, version: int, run: RunFolder, about: Mapping[str, Any]
         "## Data\n",
         _data(run),
         "## Scores\n",
-        _scores(run),
+        _scores(run, about["checkpoint"]),
         *_eight_bits(about.get("int8")),
         "## Intended use\n",
         USE,
@@ -79,12 +79,16 @@ def _data(run: RunFolder) -> str:
     return f"| | patients | images |\n|---|---|---|\n{rows}"
 
 
-def _scores(run: RunFolder) -> str:
+def _scores(run: RunFolder, checkpoint: str) -> str:
     if not (run.path / "metrics.json").is_file():
         split = run.read_json("split.json")
         if split["val"] or split["test"]:
             return "None: the run was not scored. It may not have ended when it was exported.\n"
         return "None: the run had no validation and no test patients.\n"
+    if checkpoint != "best":
+        return (
+            f"None: the scores of the run are those of its best model, not of the {checkpoint}.\n"
+        )
     metrics = run.read_json("metrics.json")
     pooled = metrics["pooled"]
     rows = {**pooled["per_class"], "mean of the classes but background": pooled["foreground"]}

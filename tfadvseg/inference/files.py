@@ -82,7 +82,7 @@ def find_inputs(
                 f"{image} and {masks[name]} would both give the mask {name}; predict them into "
                 "two folders"
             )
-        if image.parent.resolve() == outputs.folder.resolve():
+        if outputs.folder.resolve() in (image.parent.resolve(), image.resolve()):  # of a series
             raise InputError(
                 f"{outputs.folder}: the masks would lie among the images and could replace them; "
                 "choose another --out"

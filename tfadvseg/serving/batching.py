@@ -152,15 +152,38 @@ class Scheduler:
         model, rows, began = batch[0].model, sum(job.rows for job in batch), time.monotonic()
         self._metrics.batch_size.labels(model).observe(rows)
         try:
-            results = _together(batch)
+            results = self._together(batch)
         except Exception:  # whichever it was that failed: it will say so when it is alone
-            results = [_alone(job) for job in batch]
+            results = [self._alone(job) for job in batch]
             failed = any(isinstance(result, ServingError) for result in results)
             if not failed and len({job.kinds for job in batch}) > 1:
                 self._unmixed.add(batch[0].group)
         latency = self._metrics.runtime_latency.labels(model, "Predict", "tfadvseg")
         latency.observe((time.monotonic() - began) * 1e6)
         return results
+
+    def _together(self, batch: list[Job]) -> list[Result]:
+        if len(batch) == 1:
+            return [self._alone(batch[0])]
+        outputs = batch[0].call(_join([job.inputs for job in batch]))
+        rows = [job.rows for job in batch]
+        if any(array.shape[0] != sum(rows) for array in outputs.values()):
+            raise ValueError("outputs have other first axes than inputs")
+        return [*_split(outputs, rows)]
+
+    def _alone(self, job: Job) -> Result:
+        """The outputs of a job; row by row where the graph does not take its images together."""
+        try:
+            return _in_parts(job, self._limits.most_rows)
+        except ServingError as error:
+            if len(job.kinds) < 2:
+                return error
+        except Exception as error:
+            return internal(error)
+        try:
+            return _in_parts(job, 1)
+        except ServingError as error:
+            return error
 
     def _finish(self, batch: list[Job], work: asyncio.Future[list[Result]]) -> None:
         self._computing.discard(work)
@@ -176,38 +199,27 @@ class Scheduler:
         self._start()
 
 
-def _together(batch: list[Job]) -> list[Result]:
-    if len(batch) == 1:
-        return [_alone(batch[0])]
-    outputs = batch[0].call(_join([job.inputs for job in batch]))
-    rows = [job.rows for job in batch]
-    if any(array.shape[0] != sum(rows) for array in outputs.values()):
-        raise ValueError("outputs have other first axes than inputs")
-    return [*_split(outputs, rows)]
+def _in_parts(job: Job, most_rows: int) -> Arrays:
+    """The outputs of at most so many rows at a time, as memory grows with them.
 
-
-def _alone(job: Job) -> Result:
-    try:
+    Raises:
+        ServingError: if a part fails, or their outputs do not fit together.
+    """
+    if job.group is None or job.rows <= most_rows:
         return job.call(job.inputs)
-    except ServingError as error:
-        return _row_by_row(job) if len(job.kinds) > 1 else error
-    except Exception as error:
-        return internal(error)
-
-
-def _row_by_row(job: Job) -> Result:
-    """The outputs of images that the graph does not take together."""
-    try:
-        outputs = [job.call(row) for row in _split(job.inputs, [1] * job.rows)]
-    except ServingError as error:
-        return error
+    whole, rest = divmod(job.rows, most_rows)
+    outputs = []
+    for part in _split(job.inputs, [most_rows] * whole + [rest] * (rest > 0)):
+        if job.result.done():  # nobody waits any more
+            return {}
+        outputs.append(job.call(part))
     try:
         return _join(outputs)
-    except ValueError:
-        return invalid(
+    except ValueError as error:
+        raise invalid(
             "images differ in size",
             "the images differ in size, and so do their outputs; send each on its own",
-        )
+        ) from error
 
 
 def _join(parts: list[Arrays]) -> Arrays:

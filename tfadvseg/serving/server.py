@@ -115,6 +115,7 @@ class Server:
             asyncio.get_running_loop().add_signal_handler(number, self._stop)
         try:
             port = self._listen_grpc()
+            await self._set_health(False)  # the library's own says that all is well
             await self._grpc.start()
             rest_port = await self._listen_rest()
             watching = asyncio.create_task(self._watch(tell, port, rest_port))

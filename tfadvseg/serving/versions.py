@@ -54,7 +54,10 @@ def find_models(folder: Path, model_file: str) -> dict[str, Versions]:
     versions = _find_versions(folder, model_file)
     if versions:
         return {folder.resolve().name: versions}
-    children = sorted(child for child in folder.iterdir() if child.is_dir())
+    # At the root of a disk there is a folder that nobody else may look into.
+    children = sorted(
+        child for child in folder.iterdir() if child.name != "lost+found" and child.is_dir()
+    )
     found = {child.name: _find_versions(child, model_file) for child in children}
     return {name: versions for name, versions in found.items() if versions}
 

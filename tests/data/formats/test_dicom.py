@@ -477,6 +477,18 @@ def test_zeros_behind_the_last_element_are_no_damage(tmp_path, write_slice, zero
         dicom.read_file(path)
 
 
+def test_a_small_deflated_file_that_holds_very_much_is_refused(tmp_path, write_slice):
+    syntax = uid.DeflatedExplicitVRLittleEndian
+    path = write_slice(tmp_path / "a", np.zeros((4, 5)))
+    header = pydicom.dcmread(path)
+    header.file_meta.TransferSyntaxUID = syntax
+    header.add_new(0x00091010, "OB", bytes(65 << 20))
+    header.save_as(path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(InputError, match="a: damaged: its .* bytes inflate to more than 67108864"):
+        dicom.read_file(path)
+
+
 def test_items_of_an_element_of_unknown_type_are_implicit(tmp_path, write_slice):
     """As a server leaves a private sequence that it does not know (PS3.5, 6.2.2)."""
     path = write_slice(tmp_path / "a", np.zeros((4, 5)))

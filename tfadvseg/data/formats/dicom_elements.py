@@ -7,6 +7,7 @@ is found before. DICOM PS3.5, section 7.
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 from tfadvseg.data.formats.soundness import Unsound
@@ -16,6 +17,7 @@ _SHORT = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _UNDEFINED = 0xFFFFFFFF  # length: what follows are items, up to a delimiter
 _ITEM, _END_OF_ITEM, _END_OF_SEQUENCE = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+_LEAST_INFLATED, _MOST_INFLATION = 64 << 20, 20  # bytes that may always come, times the file's size
 _DEPTH = 32  # of sequences in sequences
 _META_GROUP, _SYNTAX = 2, (2, 0x10)
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = (
@@ -39,9 +41,22 @@ def check_dicom(path: Path) -> None:
     elif content[4:6] in _SHORT | _LONG:
         syntax = ""  # explicit, without a preamble
     if syntax == _DEFLATED:
-        return
+        content, start = _inflated(content[start:]), 0
     order = ">" if syntax == _BIG_ENDIAN else "<"
     _Walk(content, order, explicit=syntax != _IMPLICIT).elements(start, len(content))
+
+
+def _inflated(content: bytes) -> bytes:
+    """What is deflated; no more than an image may hold, for a few bytes can announce anything."""
+    most = max(_LEAST_INFLATED, _MOST_INFLATION * len(content))
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = stream.decompress(content, most)
+    except zlib.error as error:
+        raise Unsound("its deflated part is damaged") from error
+    if stream.unconsumed_tail:
+        raise Unsound(f"its {len(content)} bytes inflate to more than {most}")
+    return inflated
 
 
 def _walk_meta(content: bytes) -> tuple[int, str]:
