@@ -16,7 +16,8 @@ class Bucket:
     def __init__(self, rclone, script, folder):
         self.folder, self.models = folder, folder / "models" / "heart"
         (folder / "store" / "models").mkdir(parents=True)
-        command = [rclone, "serve", "s3", "store", "--addr=127.0.0.1:0", "--dir-cache-time=0s"]
+        # With 0 s the server was once busy for ever, and answered nobody.
+        command = [rclone, "serve", "s3", "store", "--addr=127.0.0.1:0", "--dir-cache-time=10ms"]
         quiet = {"RCLONE_CONFIG": str(folder / "rclone.conf")}
         self.process = subprocess.Popen(
             [*command, f"--auth-key={','.join(KEYS)}"],
@@ -44,7 +45,12 @@ class Bucket:
 
     def run(self, *command):
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
 
     def sync(self):
