@@ -193,6 +193,34 @@ def test_the_folder_of_lost_files_of_a_disk_is_no_model(tmp_path, watched):
     asyncio.run(story())
 
 
+def test_a_model_that_is_added_keeps_the_others_ready(tmp_path, watched):
+    async def story():
+        one = watched()
+        write(tmp_path, 1)
+        assert not one.manager.ready
+        await one.look()
+        assert one.manager.ready
+        write(tmp_path, 1, "broken", name="new")
+        await one.look()
+        assert one.manager.ready and one.served("new") == []
+        write(tmp_path, 2, name="new")
+        await one.look()
+        assert one.manager.ready and one.served("new") == [2]
+
+    asyncio.run(story())
+
+
+def test_a_model_that_is_broken_from_the_start_is_not_ready(tmp_path, watched):
+    async def story():
+        one = watched()
+        write(tmp_path, 1)
+        write(tmp_path, 1, "broken", name="other")
+        await one.look()
+        assert not one.manager.ready
+
+    asyncio.run(story())
+
+
 def test_metrics_name_what_is_served(tmp_path, watched):
     async def story():
         one = watched()

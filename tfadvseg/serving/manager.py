@@ -56,6 +56,7 @@ class Manager:
         self._policy, self._metrics = policy, metrics
         self._models: dict[str, dict[int, Servable]] = {}
         self._present: set[str] = set()
+        self._expected: set[str] = set()
         self._began = False
         self._seen: dict[Path, Fingerprint] = {}
         self._loading = ThreadPoolExecutor(1, "load")
@@ -63,10 +64,13 @@ class Manager:
 
     @property
     def ready(self) -> bool:
-        """Whether every model in the folder has a version that is served."""
-        return bool(self._present) and all(
-            self._available(self._models.get(name, {})) for name in self._present
-        )
+        """Whether every model has a version that is served.
+
+        Those that the folder had at first, or that were served once: one that is added takes the
+        others out of no service while it loads, nor if it is broken.
+        """
+        wanted = self._present & self._expected
+        return bool(wanted) and all(self._available(self._models.get(name, {})) for name in wanted)
 
     def names(self) -> list[str]:
         """Of the models that have been seen."""
@@ -132,6 +136,8 @@ class Manager:
         prints = await asyncio.to_thread(_fingerprints, found)
         settled = {path for path in prints if at_once or self._seen.get(path) == prints[path]}
         self._seen, self._present = prints, set(found)
+        if not self._began:
+            self._expected = set(found)
         for name in sorted({*found, *self._models}):
             await self._tend(name, found.get(name, {}), settled)
         self._began = True
@@ -174,6 +180,7 @@ class Manager:
             log.error("model=%s version=%d cannot be loaded: %s", name, version, servable.error)
         else:
             servable.state = State.AVAILABLE
+            self._expected.add(name)
             self._metrics.versions.labels(name, version).set(1)
             log.info("model=%s version=%d is served", name, version)
 
