@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfadvseg import telemetry
+from tfadvseg.errors import InputError
 from tfadvseg.inference.engines.signature import Arrays, Signature, Signatures
 
 telemetry.forbid()
@@ -37,8 +38,17 @@ def signature(source: Path | openvino.Model, precision: str = "f32") -> Signatur
     Args:
         source: its file, or the model itself.
         precision: in which to compute. OpenVINO's own choice is bfloat16 where the CPU has it.
+
+    Raises:
+        InputError: if the CPU would compute in another one.
     """
-    model = openvino.Core().compile_model(source, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    hint = "INFERENCE_PRECISION_HINT"
+    model = openvino.Core().compile_model(source, "CPU", {hint: precision})
+    taken = model.get_property(hint).get_type_name()
+    if taken != precision:
+        raise InputError(
+            f"--precision {precision}: this CPU computes it as {taken}; take --precision {taken}"
+        )
     outputs = _specs(model.outputs)
     local = threading.local()  # an infer request serves one thread at a time
 
