@@ -25,17 +25,11 @@ from tfadvseg.data.phantom import write_phantom
 from tfadvseg.errors import ExportError, InputError
 from tfadvseg.export.conversions import Conversions
 from tfadvseg.export.openvino_model import export_openvino
+from tfadvseg.inference.engines import MODEL_FILES
 from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import SlicePredictor
 from tfadvseg.training import fit
 
-ENGINES = {
-    "tensorflow": ("tensorflow", None),
-    "onnxruntime": ("onnxruntime", None),
-    "openvino": ("openvino", None),
-    "openvino bf16": ("openvino", "bf16"),
-    "tensorrt": ("tensorrt", None),
-}
 COUNTS = (1, 8)
 
 
@@ -75,8 +69,7 @@ def _load(root: Path, images: list[Source]) -> dict[str, SlicePredictor]:
     """The engines that can compute here."""
     conversions, found = Conversions(root / "run", "best", images), {}
     loaders: dict[str, Callable[[], SlicePredictor]] = {
-        name: lambda engine=engine, precision=precision: conversions.load(engine, precision)
-        for name, (engine, precision) in ENGINES.items()
+        engine: lambda engine=engine: conversions.load(engine) for engine in MODEL_FILES
     }
     loaders["openvino int8"] = lambda: ExportedPredictor.load(
         export_openvino(root / "run", root / "int8", int8=True, confidence=True)[0]

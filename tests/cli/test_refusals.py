@@ -266,8 +266,6 @@ def test_predict_with_an_engine_that_does_not_fit(make_run, shared_phantom, tmp_
     about = {"classes": ["background", "heart"], "channels": 1, "settings": {"recipe": "paper"}}
     (export / "1" / "model.json").write_text(json.dumps(about))
     for model, options, words in (
-        (run, ["--engine=onnxruntime", "--precision=bf16"], ["--precision bf16", "openvino"]),
-        (run, ["--engine=auto", "--precision=bf16"], ["--engine auto", "f32"]),
         (run, ["--engine=tensorrt"], ["needs an NVIDIA GPU (no driver", "pip install"]),
         (export, ["--engine=openvino"], ["exported for onnxruntime", "give the run"]),
         (export, ["--checkpoint=last"], ["holds one model"]),

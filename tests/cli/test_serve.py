@@ -51,10 +51,6 @@ def test_half_of_tls(refused, folder):
     assert "unencrypted key in PEM files" in line
 
 
-def test_precision_is_for_openvino(refused):
-    assert "--engine openvino" in refused("--precision=bf16")
-
-
 @pytest.mark.parametrize("option", ["--port", "--rest-port"])
 def test_a_port_that_is_taken(refused, option):
     with socket.socket() as taken:

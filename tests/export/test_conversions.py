@@ -71,7 +71,7 @@ def test_converted_once_and_compared(run, conversions, written, own_cache):
         answer = predictor(slices)
         np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-4)
         np.testing.assert_allclose(answer.confidence, expected.confidence, atol=1e-4)
-    (compared,) = own_cache.rglob("compared-f32.json")
+    (compared,) = own_cache.rglob("compared.json")
     assert json.loads(compared.read_text())["calls"] == 6
     assert not list(own_cache.rglob(".writing*"))
 

@@ -52,7 +52,7 @@ def test_a_run_is_converted_once_with_a_fake_trtexec_and_a_fake_gpu(
     assert predictor.signature.sizes.most == (16, 128, 128)
     (model,) = (tmp_path / "cache").rglob("tensorrt-*")
     assert model.name == "tensorrt-10.16.1-fake-GPU-1x32x32-16x128x128"
-    files = {"model.plan", "model.json", "compared-f32.json"}
+    files = {"model.plan", "model.json", "compared.json"}
     assert {file.name for file in model.iterdir()} == files
     monkeypatch.setenv("FAKE_TRTEXEC", "refuses")  # to build another
     for out, engine in (("a", "tensorflow"), ("b", "tensorrt")):

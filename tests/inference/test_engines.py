@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadvseg.errors import InputError
 from tfadvseg.inference.engines import loader, release
 from tfadvseg.inference.engines.signature import INVALID_ARGUMENT, GraphRefusal
 
@@ -107,29 +105,6 @@ def test_a_saved_model_without_signatures_is_refused(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "1"))
     with pytest.raises(ValueError, match="no signature"):
         loader("tensorflow")(tmp_path / "1")
-
-
-def test_precision():
-    with pytest.raises(InputError, match="--engine openvino"):
-        loader("tensorflow", "bf16")
-
-
-def test_a_precision_that_the_cpu_lacks_is_refused():
-    """OpenVINO itself computes in 32 bits then, and says nothing."""
-    openvino = pytest.importorskip("openvino")
-    from openvino import opset13
-
-    from tfadvseg.inference.engines.openvino import signature
-
-    image = opset13.parameter([1, 4], openvino.Type.f32, name="image")
-    model = openvino.Model([opset13.relu(image)], [image], "net")
-    signature(model, "f32")
-    flags = Path("/proc/cpuinfo").read_text().split()
-    if {"avx512_fp16", "amx_fp16"}.isdisjoint(flags):
-        with pytest.raises(InputError, match="--precision f16: this CPU computes it as f32"):
-            signature(model, "f16")
-    else:
-        signature(model, "f16")
 
 
 def test_a_release_is_the_name_of_a_folder():

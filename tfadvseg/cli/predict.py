@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tfadvseg.cli.options import CHECKPOINT, check_folder, quiet_tensorflow, terminal
 from tfadvseg.errors import InputError
-from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
+from tfadvseg.inference.engines import MODEL_FILES
 from tfadvseg.inference.export_folder import ExportFolder
 from tfadvseg.run_folder import RunFolder
 
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", *MODEL_FILES]),
     help="What computes: TensorFlow, or what MODEL was exported for; auto: the fastest one here.",
 )
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Of engine openvino; f32 unless given."
-)
 @click.option("--series", help="Which series of a DICOM folder: its number, description or UID.")
 def predict(
     model: Path,
@@ -59,7 +56,6 @@ def predict(
     probabilities: bool,
     format: str,
     engine: str | None,
-    precision: str | None,
     series: str | None,
 ) -> None:
     """Segment INPUTS, image files or folders of them, with MODEL: a run folder or an export.
@@ -72,10 +68,6 @@ def predict(
     if exported and checkpoint != "best":
         raise InputError(
             f"--checkpoint {checkpoint}: {model} was exported and holds one model; give the run"
-        )
-    if engine == "auto" and precision:
-        raise InputError(
-            f"--precision {precision}: --engine auto takes no other than f32; name the engine"
         )
     if exported and engine not in (None, "auto", *exported.engines):
         raise InputError(
@@ -95,9 +87,9 @@ def predict(
     channels = config.channels or 1
     sources = files.find_inputs(inputs, outputs, channels=channels, series=series)
     predictor = (
-        _of_export(exported, engine, precision, console)
+        _of_export(exported, engine, console)
         if exported
-        else _of_run(model, checkpoint, engine or "tensorflow", precision, sources, console)
+        else _of_run(model, checkpoint, engine or "tensorflow", sources, console)
     )
     if calibration and calibration.needs_confidence and not predictor.has_confidence:
         raise InputError(
@@ -139,26 +131,23 @@ def _calibration(model: Path, exported: ExportFolder | None, checkpoint: str) ->
     return Calibration.from_json(told)
 
 
-def _of_export(
-    exported: ExportFolder, engine: str | None, precision: str | None, console: Console
-) -> SlicePredictor:
+def _of_export(exported: ExportFolder, engine: str | None, console: Console) -> SlicePredictor:
     """The predictor of an exported model; `auto` takes the first engine that can compute here."""
     from tfadvseg.inference.exported import ExportedPredictor
 
     *first, last = exported.engines if engine == "auto" else [engine or exported.engine]
     for name in first:
         try:
-            return ExportedPredictor.load(exported.path, precision, name)
+            return ExportedPredictor.load(exported.path, name)
         except InputError as error:
             console.print(f"Engine {name} is not used: {error}")
-    return ExportedPredictor.load(exported.path, precision, last)
+    return ExportedPredictor.load(exported.path, last)
 
 
 def _of_run(
     run: Path,
     checkpoint: str,
     engine: str,
-    precision: str | None,
     sources: Sequence[Source],
     console: Console,
 ) -> SlicePredictor:
@@ -170,4 +159,4 @@ def _of_run(
     with console.status("Loading; an engine that is new to the model is compared with the run"):
         if engine == "auto":
             return fastest(conversions, console.print)
-        return conversions.load(engine, precision)
+        return conversions.load(engine)

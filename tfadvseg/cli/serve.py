@@ -14,7 +14,7 @@ import click
 
 from tfadvseg.cli.options import quiet_tensorflow
 from tfadvseg.errors import InputError
-from tfadvseg.inference.engines import MODEL_FILES, PRECISIONS
+from tfadvseg.inference.engines import MODEL_FILES
 from tfadvseg.serving import model_server
 from tfadvseg.serving.batching_file import read_batching_parameters
 from tfadvseg.serving.versions import Policy, Versions, find_models, no_model
@@ -46,7 +46,6 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     help="What computes.",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), help="Of engine openvino; f32.")
 @click.option(
     "--version", "versions", type=int, multiple=True, help="Serve this version, not the newest."
 )
@@ -105,7 +104,6 @@ def serve(
     rest_port: int,
     host: str,
     engine: str,
-    precision: str | None,
     versions: tuple[int, ...],
     labels: tuple[str, ...],
     poll: float,
@@ -161,7 +159,6 @@ def serve(
         port=port,
         rest_port=rest_port,
         engine=engine,
-        precision=precision,
         policy=policy,
         poll=poll,
         batches=server.BatchLimits(**batches, most_pixels=max_pixels),

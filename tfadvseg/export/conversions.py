@@ -17,7 +17,7 @@ from tfadvseg.data.image import Source
 from tfadvseg.export.description import chain_specs, how_it_sees
 from tfadvseg.export.onnx_model import save_onnx
 from tfadvseg.export.openvino_model import save_openvino
-from tfadvseg.export.parity import EXACT, HALF_PRECISION, check_predictor
+from tfadvseg.export.parity import EXACT, check_predictor
 from tfadvseg.export.samples import Sample, slices_of
 from tfadvseg.export.tensorrt_engine import save_tensorrt
 from tfadvseg.export.tensorrt_profiles import Profile, choose_lasting
@@ -68,30 +68,28 @@ class Conversions:
         """The sizes that an engine of TensorRT is built for."""
         return choose_lasting(self.samples)
 
-    def load(self, engine: str, precision: str | None = None) -> SlicePredictor:
+    def load(self, engine: str) -> SlicePredictor:
         """The predictor of an engine, converted and compared with the run where it is new.
 
         Args:
             engine: `tensorflow`, or a key of WRITERS.
-            precision: in which engine openvino computes, see `engines.loader`.
 
         Raises:
             InputError: if the engine cannot compute here.
             ExportError: if the engine says something else than the run.
         """
-        if engine == "tensorflow" and not precision:
+        if engine == "tensorflow":
             return self.original
-        loader(engine, precision)  # refuses before the conversion
+        loader(engine)  # refuses before the conversion
         model = self.folder / release(engine)
         if engine == "tensorrt":
             model = model.with_name(f"{model.name}-{self._profile}")
         if not model.is_dir():
             self._convert(engine, model)
-        predictor = ExportedPredictor.load(model, precision)
-        compared = model / f"compared-{precision or 'f32'}.json"
+        predictor = ExportedPredictor.load(model)
+        compared = model / "compared.json"
         if not compared.is_file():
-            tolerance = HALF_PRECISION if precision in ("bf16", "f16") else EXACT
-            parity = check_predictor(predictor, self.original, self.samples, tolerance)
+            parity = check_predictor(predictor, self.original, self.samples, EXACT)
             write_text(compared, json.dumps(parity.to_json()) + "\n")
         return predictor
 

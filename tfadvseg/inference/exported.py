@@ -32,14 +32,11 @@ class ExportedPredictor(SlicePredictor):
         self.signature = signature
 
     @classmethod
-    def load(
-        cls, version: Path, precision: str | None = None, engine: str | None = None
-    ) -> ExportedPredictor:
+    def load(cls, version: Path, engine: str | None = None) -> ExportedPredictor:
         """Loads a version of an exported model.
 
         Args:
             version: its folder.
-            precision: in which engine openvino computes, see `loader`.
             engine: one of those that its files are for; None for that which it was exported for.
 
         Raises:
@@ -53,7 +50,7 @@ class ExportedPredictor(SlicePredictor):
                 f"TensorFlow {tf.__version__} cannot load its engines; give the run, or another "
                 "export"
             )
-        load = loader(engine or folder.engine, precision)
+        load = loader(engine or folder.engine)
         return cls(load(version)["serving_default"], config)
 
     @property

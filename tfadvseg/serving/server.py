@@ -44,7 +44,6 @@ class ServerOptions:
         port: of gRPC; 0 for any.
         rest_port: likewise.
         engine: a key of MODEL_FILES.
-        precision: of the engine openvino.
         policy: which versions.
         poll: seconds between two looks at the folder.
         batches: how requests are joined.
@@ -60,7 +59,6 @@ class ServerOptions:
     port: int
     rest_port: int
     engine: str
-    precision: str | None
     policy: Policy
     poll: float
     batches: BatchLimits
@@ -76,7 +74,7 @@ class Server:
 
     def __init__(self, options: ServerOptions):
         metrics, engine = Metrics(), options.engine
-        load = loader(engine, options.precision)
+        load = loader(engine)
         self._options, self._stopping = options, asyncio.Event()
         self._host = f"[{options.host}]" if ":" in options.host else options.host  # IPv6
         self._ssl = None if options.tls is None else options.tls.context()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cached_property
 from pathlib import Path
 
 from tfadvseg.data.formats.soundness import Unsound
@@ -80,7 +81,7 @@ class _Walk:
 
     def elements(self, place: int, end: int, depth: int = 0) -> int:
         """Walks to the end, or behind the delimiter of an item; where that is."""
-        while place < end and not self.is_padding(place, depth):
+        while place < end and (depth or place < self.filled):
             tag, begin, length = self.header(place)
             if tag == _END_OF_ITEM:
                 return begin
@@ -105,10 +106,10 @@ class _Walk:
             place = self.elements(begin, end, depth) if length == _UNDEFINED else begin + length
         raise Unsound("a sequence has no end")
 
-    def is_padding(self, place: int, depth: int) -> bool:
-        """Whether nothing but zeros is left of the file, which some write up to a round length."""
-        zeros = not depth and not any(self.content[place : place + 8])
-        return zeros and not any(self.content[place:])
+    @cached_property
+    def filled(self) -> int:
+        """Where nothing but zeros begins, which some write up to a round length."""
+        return len(self.content.rstrip(b"\0"))
 
     def within(self, place: int) -> _Walk:
         """What walks over the items of an element: implicit ones in type UN (PS3.5, 6.2.2)."""

@@ -7,7 +7,6 @@ An engine is a module of two functions: `load`, from a version's folder to signa
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -24,30 +23,23 @@ MODEL_FILES = {
     "onnxruntime": "model.onnx",
     "openvino": "model.xml",
 }
-PRECISIONS = ("f32", "bf16", "f16")  # of OpenVINO
 
 
-def loader(engine: str, precision: str | None = None) -> Callable[[Path], Signatures]:
+def loader(engine: str) -> Callable[[Path], Signatures]:
     """Imports an engine.
 
     Args:
         engine: a key of MODEL_FILES.
-        precision: one of PRECISIONS, for OpenVINO; f32 unless given.
 
     Returns:
         What loads the folder of a version.
 
     Raises:
-        InputError: if it cannot compute here, see `release`, or has one precision only.
+        InputError: if it cannot compute here, see `release`.
     """
-    if precision and engine != "openvino":
-        raise InputError(
-            f"--precision {precision}: engine {engine} computes as the model was exported; drop "
-            "it, or use --engine openvino"
-        )
     release(engine)
-    load = _module(engine).load
-    return partial(load, precision=precision) if precision else load
+    load: Callable[[Path], Signatures] = _module(engine).load
+    return load
 
 
 def release(engine: str) -> str:
