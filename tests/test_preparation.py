@@ -1,11 +1,13 @@
 """What preparation decides from the data: the layers of recipe strong's discriminator."""
 
+import json
 import math
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from tfadvseg.config import Config
 from tfadvseg.data.checks.facts import inspect
@@ -64,3 +66,48 @@ def test_labelled_patients_alone_decide_the_layers_of_d(phantom, tiny, part, hal
     for case in getattr(split, part):
         write_masks(phantom, case.patient, 4)
     assert len(prepare(config)[0].discriminator_filters) == halvings - 1
+
+
+def modalities(root, channels):
+    """A data set of nnU-Net: two patients, each channel in a file, of about 1000 times the last."""
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        for channel in range(channels):
+            scan = sitk.GetImageFromArray(1000**channel * rng.random((2, 16, 16)))
+            sitk.WriteImage(scan, str(root / "imagesTr" / f"{name}_{channel:04d}.nii.gz"))
+        mask = sitk.GetImageFromArray(np.eye(16, dtype=np.uint8)[None].repeat(2, axis=0))
+        sitk.WriteImage(mask, str(root / "labelsTr" / f"{name}.nii.gz"))
+    names = dict(enumerate(("PET", "CT")[:channels]))
+    (root / "cases.csv").write_text("file,patient\na,a\nb,b\n")
+    content = {"channel_names": names, "labels": {"background": 0, "line": 1}}
+    (root / "dataset.json").write_text(json.dumps(content | {"file_ending": ".nii.gz"}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("channels", "given", "window"),
+    [
+        (1, None, None),
+        (2, None, "percentile-by-channel"),
+        (2, "percentile", "percentile"),
+        (2, (0.0, 9.0), (0.0, 9.0)),
+    ],
+)
+def test_channels_in_files_of_their_own_have_scales_of_their_own(
+    tmp_path, tiny, channels, given, window
+):
+    root = modalities(tmp_path / "data", channels)
+    settings = tiny | {"data": str(root), "window": given, "recipe": "supervised"}
+    config, _ = prepare(Config(**settings, val_patients=0, test_patients=1))
+    assert (config.window, config.channels) == (window, channels)
+
+
+def test_colours_keep_their_balance(shared_phantom, tmp_path, tiny):
+    root = shutil.copytree(shared_phantom, tmp_path / "colour")
+    for file in (root / "images").iterdir():
+        cv2.imwrite(str(file), cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2HSV))
+    (root / "dataset.json").unlink(missing_ok=True)
+    config, _ = prepare(Config(**tiny, data=str(root), recipe="supervised"))
+    assert (config.window, config.channels) == (None, 3)

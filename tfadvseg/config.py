@@ -75,8 +75,9 @@ class Config:
     )
     window: str | tuple[float, float] | None = _setting(
         None,
-        "intensities that become 0 and 1: percentile (0.5 and 99.5), minmax, a preset for CT, "
-        "C300 W600 (centre, width), or [low, high]; none: from dataset.json, else percentile",
+        "intensities that become 0 and 1: percentile (0.5 and 99.5), percentile-by-channel, "
+        "minmax, a preset for CT, C300 W600 (centre, width), or [low, high]; none: from "
+        "dataset.json, else percentile, by channel where each has a file or a frame",
     )
     spacing_mm: float | tuple[float, float] | None = _setting(
         None,

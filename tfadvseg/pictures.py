@@ -33,11 +33,14 @@ def class_colours(mask: np.ndarray) -> np.ndarray:
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """An image (H, W, K) of any type as (H, W, 3) uint8 between its 0.5 and 99.5 percentiles."""
-    low, high = np.percentile(image, (0.5, 99.5))
-    scaled = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
-    planes = scaled if image.shape[-1] == 3 else np.repeat(scaled[..., :1], 3, axis=-1)
-    return np.ascontiguousarray(planes.astype(np.uint8))
+    """An image (H, W, K) of any type as (H, W, 3) uint8 between its 0.5 and 99.5 percentiles.
+
+    Three channels are colours; of any other number the first is shown.
+    """
+    shown = image if image.shape[-1] == 3 else image[..., :1]
+    low, high = np.percentile(shown, (0.5, 99.5))
+    scaled = np.clip((shown.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
+    return np.array(np.broadcast_to(scaled.astype(np.uint8), (*image.shape[:2], 3)), order="C")
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

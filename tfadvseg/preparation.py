@@ -22,6 +22,7 @@ from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
 from tfadvseg.recipes import USE_UNLABELLED
+from tfadvseg.windows import BY_CHANNEL, Window
 
 
 def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]:
@@ -71,7 +72,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     config = config.by_recipe().replace(
         classes=config.classes or folder.classes,
         ignore_label=folder.ignore_label if config.ignore_label is None else config.ignore_label,
-        window=config.window or folder.window,
+        window=config.window or folder.window or _window_of(folder.cases),
     )
     config = config.replace(ignore_label=config.ignored())
     facts, labelled = _check(split, config, progress), set(split.labelled)
@@ -84,6 +85,11 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     )
     _warn_of_unjudged(facts, split, config)
     return config, split
+
+
+def _window_of(cases: Sequence[Case]) -> Window | None:
+    """The window of images of which nobody says one; None for the usual one."""
+    return BY_CHANNEL if any(case.image.has_scales for case in cases) else None
 
 
 def smallest_extent(facts: Sequence[CaseFacts], config: Config) -> float:

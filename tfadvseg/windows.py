@@ -15,7 +15,8 @@ PRESETS = {
     "bone": (400.0, 1800.0),
     "brain": (40.0, 80.0),
 }
-PER_IMAGE = ("percentile", "minmax")
+BY_CHANNEL = "percentile-by-channel"
+PER_IMAGE = ("percentile", BY_CHANNEL, "minmax")
 
 _CENTRE_WIDTH = re.compile(r"c(-?\d+(?:\.\d+)?) *w(\d+(?:\.\d+)?)", re.IGNORECASE)
 
@@ -24,8 +25,8 @@ def limits(window: Window) -> Window:
     """The values that become 0 and 1, or the name of the rule that finds them in each image.
 
     Args:
-        window: `percentile` or `minmax`, a preset for CT, centre and width as in `C300 W600`, or
-            the two values.
+        window: one of PER_IMAGE, a preset for CT, centre and width as in `C300 W600`, or the two
+            values.
 
     Raises:
         ValueError: if it is none of these, saying what was expected.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadvseg.data.percentiles import PERCENTILES, by_bisection, by_sorting
+from tfadvseg.data.percentiles import PERCENTILES, by_bisection, by_sorting, of_each_channel
 
 RNG = np.random.default_rng(3)
 IMAGES = {
@@ -31,6 +31,16 @@ def test_each_image_has_numpys_percentiles(percentiles, name):
     for one, other in zip(found, expected, strict=True):
         assert one.shape == (len(images), 1, 1, 1)
         np.testing.assert_allclose(np.ravel(one), other, rtol=1e-5, atol=1e-6 * spread)
+
+
+@pytest.mark.parametrize("percentiles", [by_sorting, by_bisection])
+def test_each_channel_has_its_own(percentiles):
+    images = IMAGES["colour"][:, :13] * np.array([1.0, 50.0, -0.01])
+    found = of_each_channel(percentiles, tf.constant(images, tf.float32))
+    expected = np.percentile(images, PERCENTILES, axis=(1, 2))
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == (2, 1, 1, 3)
+        np.testing.assert_allclose(one[:, 0, 0], other, rtol=1e-4, atol=1e-6)
 
 
 def test_whole_numbers_come_out_as_sorting_finds_them():

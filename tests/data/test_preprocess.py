@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfadvseg.config import Config
 from tfadvseg.data import preprocess
 from tfadvseg.data.preprocess import interpolation
+from tfadvseg.windows import PER_IMAGE
 
 UNIT = (0.0, 1.0)
 
@@ -222,6 +223,14 @@ def test_percentile_window_equals_numpys(rng):
     assert (result == 0).any() and (result == 1).any()
 
 
+def test_channels_of_their_own_scales_are_seen_as_if_alone(rng):
+    ct, pet = (scale * rng.random((20, 21, 1)).astype(np.float32) for scale in (3000, 5))
+    both = np.concatenate([ct, pet], axis=-1)
+    apart = np.concatenate([rescale(one, "percentile") for one in (ct, pet)], axis=-1)
+    np.testing.assert_allclose(rescale(both, "percentile-by-channel"), apart, atol=1e-6)
+    assert rescale(both, "percentile")[..., 1].max() < 0.01
+
+
 def test_percentile_window_ignores_a_few_extreme_pixels(rng):
     image = rng.random((40, 40, 1)).astype(np.float32)
     image[0, 0], image[1, 1] = 1e6, -1e6
@@ -245,7 +254,7 @@ def test_fixed_window_takes_negative_values():
     np.testing.assert_allclose(rescale(image, (-160.0, 240.0)), [[[0], [0], [0.5], [1]]])
 
 
-@pytest.mark.parametrize("window", ["percentile", "minmax"])
+@pytest.mark.parametrize("window", PER_IMAGE)
 def test_window_is_of_the_part_that_the_network_sees(rng, window):
     image = rng.uniform(100, 200, (30, 31, 1)).astype(np.float32)
     image[:5], image[:, -5:] = 5000, -5000  # outside the crop
@@ -254,7 +263,7 @@ def test_window_is_of_the_part_that_the_network_sees(rng, window):
     np.testing.assert_allclose(crop.image(tf.constant(image)), rescale(inside, window), atol=1e-5)
 
 
-@pytest.mark.parametrize("window", ["percentile", "minmax"])
+@pytest.mark.parametrize("window", PER_IMAGE)
 def test_a_flat_image_gives_0_and_not_nan(window):
     np.testing.assert_array_equal(rescale(tf.fill((6, 5, 1), 700.0), window), np.zeros((6, 5, 1)))
 

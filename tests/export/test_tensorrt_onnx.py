@@ -52,20 +52,31 @@ def percentiles(make_predictor):
 
 
 @pytest.fixture(scope="module")
+def by_channel(make_predictor):
+    """A predictor that looks for the percentiles of two channels, and its model."""
+    changes = {"window": "percentile-by-channel", "channels": 2, "norm": "batch"}
+    predictor = make_predictor(**changes)
+    return predictor, to_tensorrt_onnx(predictor, confidence=True)
+
+
+@pytest.fixture(scope="module")
 def half(make_predictor):
     """A predictor that takes a pixel size, and its model of 16 bits."""
     predictor = make_predictor(window=(20, 200), norm="instance", spacing_mm=0.8)
     return predictor, to_tensorrt_onnx(predictor, confidence=True, fp16=True)
 
 
-@pytest.mark.parametrize(("name", "limit"), [("percentiles", 1e-4), ("half", 0.05)])
+@pytest.mark.parametrize(
+    ("name", "limit"), [("percentiles", 1e-4), ("by_channel", 1e-4), ("half", 0.05)]
+)
 def test_every_chain_is_one_that_tensorrt_takes_and_says_the_same(request, name, limit):
     predictor, model = request.getfixturevalue(name)
     onnx.checker.check_model(model, full_check=True)
     check_operators(model)
     spacing = (0.7, 0.9) if name == "half" else None
     inputs = {"spacing_mm": np.array(spacing, np.float32)} if spacing else {}
-    batch = images(3, 50, 37, 1)
+    channels = predictor.config.channels
+    batch = images(3, 50, 37, channels) * np.array([1, 40][:channels], np.float32)
     answer, expected = answers(model, images=batch, **inputs), predictor(batch, spacing)
     np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=limit)
     np.testing.assert_allclose(answer["confidence"], expected.confidence, atol=limit)

@@ -11,7 +11,7 @@ from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.image import Source
 from tfadvseg.inference.predictor import Prediction, Predictor
-from tfadvseg.pictures import PALETTE
+from tfadvseg.pictures import PALETTE, grey
 from tfadvseg.report.cases import SIDE, Slice, choose, find_cases, load_slice, predict
 from tfadvseg.report.results import read_result
 
@@ -23,6 +23,13 @@ def decode(url):
 
 def colours(url):
     return {tuple(colour) for colour in decode(url).reshape(-1, 3).tolist()}
+
+
+def test_of_two_channels_the_first_is_shown_whatever_the_other_measures():
+    ramp = np.linspace(0, 5, 400).reshape(20, 20, 1)
+    both = np.concatenate([ramp, 1000 * ramp[::-1] - 3], axis=-1)
+    np.testing.assert_array_equal(grey(both), grey(ramp))
+    assert np.ptp(grey(both)) == 255
 
 
 @pytest.fixture

@@ -31,6 +31,11 @@ class Source:
         """The file that names the image."""
         return self.files[0]
 
+    @property
+    def has_scales(self) -> bool:
+        """Whether each channel was measured by itself, on a scale of its own; not so in colour."""
+        return len(self.files) > 1 or self.frames_are_channels
+
 
 @dataclass(frozen=True)
 class Image:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import tensorflow as tf
+
+Ends: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 
 PERCENTILES = (0.5, 99.5)
 _HALVINGS = 24  # what is left of the range is then as small as float32's own steps
 
 
-def by_sorting(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def by_sorting(images: tf.Tensor) -> Ends:
     """The values at `PERCENTILES` of images (N, H, W, K), two times (N, 1, 1, 1)."""
     values = tf.sort(tf.reshape(images, [tf.shape(images)[0], -1]), axis=1)
     last = tf.cast(tf.shape(values)[1] - 1, tf.float32)
@@ -23,7 +28,7 @@ def by_sorting(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return at(PERCENTILES[0]), at(PERCENTILES[1])
 
 
-def by_bisection(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def by_bisection(images: tf.Tensor) -> Ends:
     """The same without sorting, as TensorRT sorts 3840 values at most.
 
     The range of the values is halved until it holds one of them, by counting those below. Whole
@@ -51,3 +56,11 @@ def by_bisection(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     second = tf.where(count(first) > below + 1, first, larger)
     found = first + (second - first) * (position - below)
     return found[..., :1, tf.newaxis], found[..., 1:, tf.newaxis]
+
+
+def of_each_channel(percentiles: Callable[[tf.Tensor], Ends], images: tf.Tensor) -> Ends:
+    """The percentiles of every channel of images (N, H, W, K) by itself, two times (N, 1, 1, K)."""
+    _, height, width, _ = tf.unstack(tf.shape(images))
+    planes = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, height, width, 1])
+    low, high = (tf.reshape(ends, [-1, 1, 1, images.shape[-1]]) for ends in percentiles(planes))
+    return low, high

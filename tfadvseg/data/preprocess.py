@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg.config import DEFAULT_WINDOW, Config
-from tfadvseg.data.percentiles import by_bisection, by_sorting
-from tfadvseg.windows import Window, limits
+from tfadvseg.data.percentiles import by_bisection, by_sorting, of_each_channel
+from tfadvseg.windows import BY_CHANNEL, Window, limits
 
 # Slices are worked on in batches of so many pixels, so that memory does not grow with their number.
 BATCH_PIXELS = 1 << 20
@@ -144,12 +144,14 @@ def rescale(
         given: (N, 2) the two values for each image, where they differ.
         bisects: find percentiles by bisection instead of sorting.
     """
-    rule = limits(window)
+    rule, percentiles = limits(window), by_bisection if bisects else by_sorting
     if rule == "minmax":
         low = tf.reduce_min(visible, axis=(1, 2, 3), keepdims=True)
         high = tf.reduce_max(visible, axis=(1, 2, 3), keepdims=True)
     elif rule == "percentile":
-        low, high = (by_bisection if bisects else by_sorting)(visible)
+        low, high = percentiles(visible)
+    elif rule == BY_CHANNEL:
+        low, high = of_each_channel(percentiles, visible)
     else:
         low, high = (tf.constant(float(value)) for value in rule)
     if given is not None:
