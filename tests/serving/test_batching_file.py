@@ -37,7 +37,13 @@ def test_a_file_as_tensorflow_serving_documents_it(read):
     assert read("") == {}
 
 
-@pytest.mark.parametrize("text", ["max_batch_size = 3", "{", "max_batch_size { value: many }"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("max_batch_size = 3", "{", "max_batch_size { value: many }"),
+        *("num_batch_threads { value: 0 }", "max_enqueued_batches: -1"),
+    ],
+)
 def test_other_files_are_refused(read, text):
     with pytest.raises(InputError, match="b.txt"):
         read(text)

@@ -10,6 +10,7 @@ from tfadvseg.errors import InputError
 _COMMENT = re.compile(r"#[^\n]*")
 _VALUE = r'("[^"]*"|[^\s{}":]+)'
 _FIELD = re.compile(rf"(\w+)\s*(?::?\s*\{{\s*value\s*:\s*{_VALUE}\s*\}}|:\s*{_VALUE})\s*")
+_LEAST = {"batch_timeout_micros": 0}
 _OURS = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
 
 
@@ -39,10 +40,12 @@ def read_batching_parameters(file: Path) -> dict[str, int]:
                 f"{{ value: 32 }}`, received {text.splitlines()[0]!r}"
             )
         fields[found[1]], text = found[2] or found[3], text[found.end() :]
-    wrong = [name for name in _OURS if name in fields and not fields[name].isdecimal()]
-    if wrong:
-        raise InputError(
-            f"--batching-parameters-file {file}: {wrong[0]}: expected a whole number, received "
-            f"{fields[wrong[0]]}"
-        )
-    return {name: int(fields[name]) for name in _OURS if name in fields}
+    given = {name: fields[name] for name in _OURS if name in fields}
+    for name, value in given.items():
+        least = _LEAST.get(name, 1)
+        if not value.isdecimal() or int(value) < least:
+            raise InputError(
+                f"--batching-parameters-file {file}: {name}: expected a whole number of at least "
+                f"{least}, received {value}"
+            )
+    return {name: int(value) for name, value in given.items()}

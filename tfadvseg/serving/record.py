@@ -59,7 +59,7 @@ class Record:
     def __init__(self, entrypoint: str, room: Room, seconds: float | None):
         self.entrypoint, self._room, self._seconds = entrypoint, room, seconds
         self.model = self.version = self.signature = ""
-        self.size, self.began = 0, time.monotonic()
+        self.size, self._held, self.began = 0, 0, time.monotonic()
 
     @property
     def left(self) -> float | None:
@@ -72,12 +72,22 @@ class Record:
         Raises:
             ServingError: if all requests together hold too much.
         """
-        self._room.take(size)
         self.size += size
+        self.hold(self.size)
+
+    def hold(self, size: int) -> None:
+        """Counts what it has become: a few bytes can be a tensor of a single value, repeated.
+
+        Raises:
+            ServingError: if all requests together hold too much.
+        """
+        more = max(0, size - self._held)
+        self._room.take(more)
+        self._held += more
 
     def close(self) -> None:
         """Gives its bytes back."""
-        self._room.give_back(self.size)
+        self._room.give_back(self._held)
 
 
 @contextmanager

@@ -119,6 +119,7 @@ class Service:
                 raise _no_signature(name, record.entrypoint)
             record.signature, signature = name, signatures[name]
             inputs = await in_thread_if(record.size > SMALL, self._read, query, signature)
+            record.hold(sum(array.nbytes for array in inputs.values()))
             job = self._job(servable, name, signature, inputs)
             outputs = await in_time(self._scheduler.run(job), record)
             return Prediction(select(outputs, query.output_filter), servable.version, name)
