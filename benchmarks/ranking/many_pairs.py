@@ -1,21 +1,22 @@
-"""Whether the gain of two patients tells what their labels bring, over many pairs, on ACDC.
+"""What the labels of many pairs of patients bring: by gain, ranked and drawn at random, on ACDC.
 
 Usage: python benchmarks/ranking/many_pairs.py --data ACDC --work DIR [--results DIR]
-           [--seeds 4,5,6] [--pairs 24] [--cores 0,1] [--set name=value ...]
+           [--seeds 4,5,6] [--pairs 24] [--rounds 4] [--cores 0,1] [--set name=value ...]
 For each seed the run with 3 labelled patients of `run.py` (trained if --work has none) tells the
-gain of pairs of other patients, drawn at random. With every pair, and with the first two by
-`patient_rank`, a small network learns from the labelled images alone: what one choice brings is
-mostly noise, and where unlabelled images teach too, it is little. --set goes to the small networks.
+gain of pairs of other patients, drawn at random, and ranks the others: all of them, and --rounds
+times each quarter of them, divided anew. With every pair, and with the first two of every ranking,
+a small network learns from the labelled images alone: what one choice brings is mostly noise, and
+where unlabelled images teach too, it is little. --set goes to the small networks.
 What is done in --work is not done again; what --results has of other seeds stays.
 """
 
 from __future__ import annotations
 
-import csv
 import random
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,10 @@ from benchmarks.ranking.run import (  # noqa: E402
     start,
     write,
 )
-from benchmarks.ranking.table import PAIRS, many_pairs, read  # noqa: E402
+from benchmarks.ranking.table import PAIRS, many_pairs, of_quarters, read  # noqa: E402
+
+QUARTERS = 4
+COLUMNS = ["choice", "first", "second", "gain"]
 
 SMALL = ("recipe=supervised", "image_size=48", "base_filters=8", "learning_rate=0.004")
 ONCE = ("validate_every=800",)  # at the end
@@ -47,6 +51,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.set_defaults(seeds="4,5,6")
     parser.add_argument("--pairs", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     bench, threads = start(arguments)
@@ -61,7 +66,8 @@ def main() -> None:
 
     with threads:
         list(threads.map(lambda seed: bases.fit(f"base_{seed}", seed, FIRST), seeds))
-        chosen = [list(choices(bases, seed, arguments.pairs)) for seed in seeds]
+        plan = partial(choices, bases, pairs=arguments.pairs, rounds=arguments.rounds)
+        chosen = list(threads.map(plan, seeds))
         # Seed by seed in turn: an early end leaves as many of each.
         runs = threads.map(train, (job for jobs in zip(*chosen, strict=True) for job in jobs))
         arguments.results.mkdir(parents=True, exist_ok=True)
@@ -69,23 +75,41 @@ def main() -> None:
         for one in runs:
             rows.append(one)
             keep(arguments.results / PAIRS, rows)
-    print(many_pairs(read(arguments.results / PAIRS)))
+    done = read(arguments.results / PAIRS)
+    print(many_pairs(done), of_quarters(done), sep="\n")
 
 
-def choices(bench: Bench, seed: int, pairs: int) -> Iterator[tuple[int, str, list[str], float]]:
-    """Seed, name, patients and gain: of the first two by rank, and of pairs at random."""
-    file = bench.work / f"pairs_{seed}_{pairs}.csv"
+def choices(
+    bench: Bench, seed: int, *, pairs: int, rounds: int
+) -> list[tuple[int, str, list[str], float]]:
+    """Seed, name, patients and gain: of the first two of all, pairs at random, first of quarters.
+
+    In this order, so that more rounds change nothing of what was there.
+    """
+    file = bench.work / f"choices_{seed}_{pairs}_{rounds}.csv"
     if not file.is_file():
         names = [one["patient"] for one in bench.rank(seed)]
         chance = random.Random(f"{seed} pairs")
-        drawn = [chance.sample(sorted(names), MORE) for _ in range(pairs)]
-        gains = gains_of(bench, seed, [names[:MORE], *drawn])
-        rows = [[*pair, gain] for pair, gain in zip([names[:MORE], *drawn], gains, strict=True)]
-        write(file, ["first", "second", "gain"], rows)
-    with file.open(newline="", encoding="utf-8") as stream:
-        for place, (first, second, gain) in enumerate(list(csv.reader(stream))[1:]):
-            name = f"pair{place - 1}" if place else "ranked"
-            yield seed, name, [first, second], float(gain)
+        chosen = {"ranked": names[:MORE]}
+        chosen |= {f"pair{n}": chance.sample(sorted(names), MORE) for n in range(pairs)}
+        for number, quarter in enumerate(quarters(names, seed, rounds)):
+            name = f"quarter{number}"
+            chosen[name] = bench.first_of(seed, name, quarter)
+        gains = gains_of(bench, seed, list(chosen.values()))
+        rows = [[*own, gain] for own, gain in zip(chosen.items(), gains, strict=True)]
+        write(file, COLUMNS, [[name, *pair, gain] for name, pair, gain in rows])
+    return [
+        (seed, row["choice"], [row["first"], row["second"]], float(row["gain"]))
+        for row in read(file)
+    ]
+
+
+def quarters(names: list[str], seed: int, rounds: int) -> Iterator[list[str]]:
+    """The quarters of some patients, divided by chance as often as wanted."""
+    chance = random.Random(f"{seed} quarters")
+    for _ in range(rounds):
+        order = chance.sample(sorted(names), len(names))
+        yield from (order[part::QUARTERS] for part in range(QUARTERS))
 
 
 def gains_of(bench: Bench, seed: int, pairs: list[list[str]]) -> list[float]:

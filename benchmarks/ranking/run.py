@@ -80,15 +80,8 @@ class Bench:
 
     def rank(self, seed: int) -> list[dict[str, Any]]:
         """The patients that are not labelled by rank, with benefit and true error (1 - Dice)."""
-        run = self.work / f"base_{seed}"
-        table = run / "ranked.csv"  # in its run, so that neither outlives it
-        if not table.is_file():
-            pool = self.work / f"pool_{seed}.csv"
-            write(pool, ["image", "patient"], self._unlabelled(run, "images"))
-            self.command("rank", run, pool, "--out", table)
-        errors = self._errors(run, seed)
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = {int(row["patient_rank"]): row for row in csv.DictReader(stream)}
+        errors = self._errors(self.work / f"base_{seed}", seed)
+        rows = self._ranked(seed, "")
         return [
             {
                 "seed": seed,
@@ -99,6 +92,26 @@ class Bench:
             }
             for place, row in sorted(rows.items())
         ]
+
+    def first_of(self, seed: int, name: str, patients: list[str]) -> list[str]:
+        """The patients to label first, of some of those that are not labelled."""
+        rows = self._ranked(seed, f"_{name}", patients)
+        return [rows[place]["patient"] for place in range(1, MORE + 1)]
+
+    def _ranked(
+        self, seed: int, name: str, patients: list[str] | None = None
+    ) -> dict[int, dict[str, str]]:
+        """A row of what `rank` says of each patient, by `patient_rank`; of all, or of some."""
+        run = self.work / f"base_{seed}"
+        table = run / f"ranked{name}.csv"  # in its run, so that neither outlives it
+        if not table.is_file():
+            pool = self.work / f"pool_{seed}{name}.csv"
+            images = self._unlabelled(run, "images")
+            asked = [row for row in images if patients is None or row[-1] in patients]
+            write(pool, ["image", "patient"], asked)
+            self.command("rank", run, pool, "--out", table)
+        with table.open(newline="", encoding="utf-8") as stream:
+            return {int(row["patient_rank"]): row for row in csv.DictReader(stream)}
 
     def _errors(self, run: Path, seed: int) -> dict[str, float]:
         """1 - Dice, the mean over the classes, of the patients whose labels are hidden."""

@@ -53,20 +53,15 @@ def choices(runs: list[dict[str, str]]) -> str:
 
 def many_pairs(runs: list[dict[str, str]]) -> str:
     """How test Dice goes with the gain of the pairs of patients that were added at random."""
-    seeds: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for run in runs:
-        seeds[run["seed"]].append(run)
     rows, ranks, firsts = [], [], []
-    for seed, own in sorted(seeds.items(), key=lambda item: int(item[0])):
-        drawn = [run for run in own if run["choice"] != "ranked"]
-        gain, dice = (np.array([float(run[name]) for run in drawn]) for name in ("gain", "dice"))
+    for seed, own in _by_seed(runs):
+        gain, dice = (_column(own, name, "pair") for name in ("gain", "dice"))
         best = gain >= np.quantile(gain, 0.75)
         quarter = 100 * (dice[best].mean() - dice[~best].mean())
-        ranked = [float(run["dice"]) for run in own if run["choice"] == "ranked"]
-        firsts.append(100 * (statistics.mean(ranked) - dice.mean()))
+        firsts.append(100 * (_column(own, "dice", "ranked").mean() - dice.mean()))
         ranks.append((rankdata(gain), rankdata(dice)))
         told = f"{np.corrcoef(*ranks[-1])[0, 1]:+.2f}"
-        rows.append((seed, len(drawn), f"{dice.mean():.3f}", told, f"{quarter:+.1f}"))
+        rows.append((seed, len(dice), f"{dice.mean():.3f}", told, f"{quarter:+.1f}"))
         rows[-1] += (f"{firsts[-1]:+.1f}",)
     found, chance = _by_chance(ranks)
     rows.append(("mean", "", "", f"{found:+.2f}", "", f"{statistics.mean(firsts):+.1f}"))
@@ -78,6 +73,48 @@ def many_pairs(runs: list[dict[str, str]]) -> str:
         f"{markdown(head, rows)}\nWere gain without meaning, a mean correlation of {found:+.2f} or "
         f"more would come by chance with probability {chance:.2g}.\n"
     )
+
+
+def of_quarters(runs: list[dict[str, str]]) -> str:
+    """What the first two of ranked quarters of the patients win over pairs at random."""
+    rows, pairs = [], []
+    for seed, own in _by_seed(runs):
+        ranked, drawn = (_column(own, "dice", kind) for kind in ("quarter", "pair"))
+        pairs.append((ranked, drawn))
+        told = (len(ranked), f"{ranked.mean():.3f}", len(drawn), f"{drawn.mean():.3f}")
+        rows.append((seed, *told, f"{100 * (ranked.mean() - drawn.mean()):+.1f}"))
+    found, chance = _win_by_chance(pairs)
+    rows.append(("mean", "", "", "", "", f"{100 * found:+.1f}"))
+    head = ("seed", "ranked", "mean Dice", "at random", "mean Dice", "ranked - random, points")
+    return (
+        f"{markdown(head, rows)}\nWere the ranked ones as the others, a difference of "
+        f"{100 * found:+.1f} points or more would come by chance with probability {chance:.2g}.\n"
+    )
+
+
+def _by_seed(runs: list[dict[str, str]]) -> list[tuple[str, list[dict[str, str]]]]:
+    seeds: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for run in runs:
+        seeds[run["seed"]].append(run)
+    return sorted(seeds.items(), key=lambda item: int(item[0]))
+
+
+def _column(runs: list[dict[str, str]], name: str, choice: str) -> np.ndarray:
+    """A column of the runs whose choice begins so."""
+    return np.array([float(run[name]) for run in runs if run["choice"].startswith(choice)])
+
+
+def _win_by_chance(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """The mean difference of two sides, and how often it is reached by pairs in any order."""
+    generator = np.random.default_rng(0)
+
+    def mean(shuffle: Callable[[np.ndarray], np.ndarray]) -> float:
+        sides = [np.split(shuffle(np.concatenate(own)), [len(own[0])]) for own in pairs]
+        return statistics.mean(float(a.mean() - b.mean()) for a, b in sides)
+
+    found = mean(lambda values: values)
+    reached = sum(mean(generator.permutation) >= found for _ in range(SHUFFLES))
+    return found, (reached + 1) / (SHUFFLES + 1)
 
 
 def _by_chance(ranks: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:

@@ -130,6 +130,33 @@ def test_many_pairs_on_handmade_rows():
     assert 0.2 < float(text.rsplit(" ", 1)[1].rstrip(".\n")) < 0.8
 
 
+def test_ranked_quarters_on_handmade_rows():
+    def rows(seed, lead):
+        runs = {f"pair{n}": 0.5 + n / 100 for n in range(9)}
+        runs |= {f"quarter{n}": 0.54 + lead + (n - 1) / 100 for n in range(3)}
+        return [
+            {"seed": seed, "choice": name, "dice": str(dice), "gain": "0"}
+            for name, dice in {**runs, "ranked": 0.1}.items()
+        ]
+
+    lines = table.of_quarters([*rows("10", 0.1), *rows("9", 0.06)]).splitlines()
+    assert lines[2] == "| 9 | 3 | 0.600 | 9 | 0.540 | +6.0 |"
+    assert lines[4] == "| mean |  |  |  |  | +8.0 |"
+    assert "+8.0 points or more" in lines[-1] and float(lines[-1].rsplit(" ", 1)[1][:-1]) < 0.001
+    even = table.of_quarters([*rows("9", 0.01), *rows("10", -0.01)])
+    assert 0.3 < float(even.rsplit(" ", 1)[1].rstrip(".\n")) < 0.7
+
+
+def test_quarters_are_all_of_the_patients_and_drawn_anew():
+    names = [f"p{n}" for n in range(18)]
+    found = list(many_pairs.quarters(names, 4, 2))
+    assert found == list(many_pairs.quarters(names[::-1], 4, 3))[:8]
+    assert [len(own) for own in found] == [5, 5, 4, 4] * 2
+    for half in (found[:4], found[4:]):
+        assert sorted(name for own in half for name in own) == sorted(names)
+    assert found[:4] != found[4:]
+
+
 def test_many_pairs_trains_small_networks_on_each_pair_with_made_up_runs(tmp_path, monkeypatch):
     """As many of each seed one after the other; bases keep their own settings."""
     calls = []
@@ -145,22 +172,28 @@ def test_many_pairs_trains_small_networks_on_each_pair_with_made_up_runs(tmp_pat
         return folder
 
     pool = ["p4", "p2", "p1", "p3"]
+    ranked = lambda self, seed, name, patients: sorted(pool)[:2]  # noqa: E731
     monkeypatch.setattr(run.Bench, "fit", fit)
+    monkeypatch.setattr(run.Bench, "first_of", ranked)
     monkeypatch.setattr(run.Bench, "rank", lambda self, seed: [{"patient": own} for own in pool])
     monkeypatch.setattr(
         many_pairs, "gains_of", lambda bench, seed, pairs: [0.1 * seed for _ in pairs]
     )
     paths = ("--data", tmp_path, "--work", tmp_path / "work", "--results", tmp_path)
-    more = ("--seeds", "1,2", "--pairs", "2", "--set", "depth=1")
+    more = ("--seeds", "1,2", "--pairs", "2", "--rounds", "1", "--set", "depth=1")
     monkeypatch.setattr(sys, "argv", ["many_pairs.py", *map(str, (*paths, *more))])
-    monkeypatch.setattr(many_pairs, "many_pairs", lambda rows: f"{len(rows)} rows")
+    for name in ("many_pairs", "of_quarters"):
+        monkeypatch.setattr(many_pairs, name, lambda rows: f"{len(rows)} rows")
     many_pairs.main()
     assert [name for name, *_ in calls] == ["base_1", "base_2"] + [
-        f"small_{choice}_{seed}" for choice in ("ranked", "pair0", "pair1") for seed in (1, 2)
+        f"small_{choice}_{seed}"
+        for choice in ("ranked", "pair0", "pair1", *(f"quarter{n}" for n in range(4)))
+        for seed in (1, 2)
     ]
     small = [settings for name, _, settings in calls if name.startswith("small")]
     assert all("recipe=supervised" in own and own[-1] == "depth=1" for own in small)
     assert calls[0][2] == () and calls[2][1] == ["x", "y", "z", "p4", "p2"]
     rows = table.read(tmp_path / table.PAIRS)
-    assert [row["gain"] for row in rows] == ["0.1"] * 3 + ["0.2"] * 3
+    assert [row["gain"] for row in rows] == ["0.1"] * 7 + ["0.2"] * 7
     assert len({row["added"] for row in rows}) > 2
+    assert {row["added"] for row in rows if "quarter" in row["choice"]} == {"p1 p2"}
