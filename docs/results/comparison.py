@@ -3,15 +3,28 @@
 import json
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
+from figures import figure
 from sweeps_and_runs import sweep
 
 from benchmarks.semi_supervised.table import BASELINES, Group, Run, groups, read_runs, section
 from benchmarks.shared.device import CPU, device_of
 from benchmarks.shared.markdown import markdown
 from tfadvseg.cli.options import quiet_tensorflow
+from tfadvseg.report.charts import (
+    BLACK,
+    BLUE,
+    VERMILLION,
+    Axis,
+    Point,
+    Series,
+    Style,
+    linear_axis,
+    place_axis,
+)
 from tfadvseg.report.results import read_history
 
 HERE = Path(__file__).parent
@@ -122,6 +135,18 @@ CHANGES = {
 }
 
 
+DRAWN = """![Dice on the test patients of acdc with 5, 10 and 35 labelled ones](pictures/acdc.svg)
+![Dice of all methods with 5 labelled patients](pictures/acdc_5.svg)
+"""
+STYLES = {"supervised": Style(VERMILLION, "square"), "strong": Style(BLUE)}
+
+NAMES = {  # in lines, as they stand side by side
+    **{"supervised_batch": "super-\nvised", "adversarial": "adver-\nsarial", "paper": "paper"},
+    **{"mean_teacher": "Mean\nTeacher", "fixmatch": "Fix-\nMatch", "unimatch": "Uni-\nMatch"},
+    "strong": "strong",
+}
+
+
 def missing() -> str:
     """Which raw files are missing."""
     return "" if groups(KEPT) else f"{KEPT} has no finished run"
@@ -133,7 +158,7 @@ def parts() -> list[str]:
         from benchmarks.semi_supervised.methods import METHODS
     tables = section(KEPT, tuple(METHODS))
     cost = HERE / "train_step.json"
-    found = [INTRODUCTION, not_yet(groups(KEPT)), aimed(groups(KEPT)), tables]
+    found = [INTRODUCTION, not_yet(groups(KEPT)), aimed(groups(KEPT)), DRAWN, tables]
     found += [SMALLEST, trained_on(SWEEP), sweep(SWEEP)] if SWEEP.is_dir() else []
     found += [costs(json.loads(cost.read_text()))] if cost.is_file() else []
     return [*found, *devices(), TRIED, tried()]
@@ -174,6 +199,63 @@ def summary() -> str:
     return markdown(
         ("labelled patients", "labelled images alone", "recipe `strong`", "points"), rows
     )
+
+
+def charts() -> dict[str, str]:
+    """The pictures by name: what `summary` says, and all methods with 5 labelled patients."""
+    found = {
+        labelled: group
+        for (data, labelled), group in groups(KEPT).items()
+        if data == "acdc" and any(group.pair("strong", group.baseline()))
+    }
+    return {"acdc": by_labels(found), "acdc_5": by_method(found[5])}
+
+
+def by_labels(found: Mapping[int, Group]) -> str:
+    """Test Dice of recipe strong and of the better supervised method over labelled patients."""
+    names = (("supervised", "labelled images alone"), ("strong", "recipe strong"))
+    drawn = [
+        Series(
+            name,
+            STYLES[method],
+            tuple(
+                spread(n, group.values(method.replace("supervised", str(group.baseline())), "dice"))
+                for n, group in found.items()
+            ),
+            "bars",
+        )
+        for method, name in names
+    ]
+    x = place_axis("labelled patients", [(n, str(n)) for n in found], log=True)
+    return figure("Test Dice on ACDC (cardiac MRI), mean ± SD", x, axis_of(drawn), drawn)
+
+
+def by_method(group: Group) -> str:
+    """Test Dice of the methods that learn from the same labelled patients."""
+    drawn, places = [], []
+    for number, (method, name) in enumerate(NAMES.items()):
+        places.append((float(number), name))
+        style = STYLES.get(method.removesuffix("_batch"), Style(BLACK, "diamond"))
+        points = (spread(number, group.values(method, "dice")),)
+        drawn.append(Series("", style, points, "bars", joined=False))
+    return figure(
+        "Test Dice on ACDC, 5 labelled patients, mean ± SD",
+        place_axis("", places),
+        axis_of(drawn),
+        drawn,
+    )
+
+
+def spread(x: float, values: list[float]) -> Point:
+    """The mean of values, and their standard deviation as its interval."""
+    mean, deviation = fmean(values), stdev(values)
+    return Point(x, mean, mean - deviation, mean + deviation)
+
+
+def axis_of(series: Iterable[Series]) -> Axis:
+    """The axis that holds the intervals of all."""
+    points = [point for one in series for point in one.points]
+    return linear_axis("Dice", [end for p in points for end in (p.low, p.high)])
 
 
 def costs(times: dict[str, dict[str, float]]) -> str:

@@ -1,4 +1,4 @@
-"""Writes pages of docs/, and the table of the README, from the raw files beside this script.
+"""Writes pages of docs/, and table and chart of the README, from the raw files beside this script.
 
 Usage: python docs/results/make.py [--check] [results] [semi_supervised] [rank]
 Without names it writes all pages whose raw files are there. --check writes nothing, and ends with
@@ -23,7 +23,7 @@ PAGES = {
     "semi_supervised": (ROOT / "docs" / "semi_supervised.md", comparison),
     "rank": (ROOT / "docs" / "rank_results.md", ranking),
 }
-README = ROOT / "README.md"
+README, PICTURES = ROOT / "README.md", ROOT / "docs" / "pictures"
 BLOCK = re.compile("(<!-- written by docs/results/make.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -50,6 +50,8 @@ def _texts(names: Iterable[str]) -> Iterator[tuple[Path, str]]:
         yield file, "\n".join(part for part in page.parts() if part).rstrip() + "\n"
         if page is comparison:
             yield README, BLOCK.sub(rf"\1{comparison.summary()}\2", README.read_text())
+            for name, chart in comparison.charts().items():
+                yield PICTURES / f"{name}.svg", chart
 
 
 if __name__ == "__main__":

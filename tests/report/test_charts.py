@@ -84,6 +84,16 @@ def test_bars_of_several_series_stand_beside_each_other():
     assert first != second
 
 
+def test_bars_that_hide_no_other_stand_at_their_ticks():
+    places = {"a": 0.0, "b": 1.0}
+    series = [
+        Series(name, Style("#000000"), (Point(x, 0, 0, 1),), spans="bars")
+        for name, x in places.items()
+    ]
+    bars = paths(chart("t", UNIT, UNIT, series), "bar")
+    assert [bar.get("d").split()[0] for bar in bars] == [f"M{LEFT}", f"M{RIGHT}"]
+
+
 def test_long_lines_have_few_markers():
     points = tuple(Point(n / 200, 0.5) for n in range(200))
     text = chart("t", UNIT, UNIT, [Series("a", Style("#000000"), points)])

@@ -124,29 +124,42 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         y: upwards.
         series: the later ones lie above.
     """
+    drawn, height = drawing(x, y, series)
+    return (
+        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+        f"{drawn}</svg></figure>\n"
+    )
+
+
+def drawing(x: Axis, y: Axis, series: Sequence[Series]) -> tuple[str, int]:
+    """What `chart` draws: the elements of an SVG `WIDTH` wide, and its height."""
     barred = [one for one in series if one.spans == "bars"]
+    places = [point.x for one in barred for point in one.points]
+    if len(set(places)) == len(places):
+        barred = []  # none hides another
     drawn = [
         _series(
             one, x, y, (barred.index(one) - (len(barred) - 1) / 2) * GAP if one in barred else 0
         )
         for one in series
     ]
-    height = _label_y(x) + 8
-    return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-        f"{_frame(x, y)}{''.join(drawn)}</svg></figure>\n"
-    )
+    return _frame(x, y) + "".join(drawn), _label_y(x) + 8
 
 
 def legend(series: Iterable[tuple[str, Style]]) -> str:
     """Names and styles of the series, once for all charts that share them."""
     keys = "".join(
         f'<span class="key"><svg class="sample" viewBox="-14 -6 28 12" aria-hidden="true">'
-        f"{_line('M-14 0H14', style)}{_marker(style, 0, 0)}</svg> {escape(name)}</span> "
+        f"{sample(style)}</svg> {escape(name)}</span> "
         for name, style in series
     )
     return f'<p class="legend">{keys}</p>\n'
+
+
+def sample(style: Style) -> str:
+    """A piece of a line with its marker, from -14 to 14 units."""
+    return _line("M-14 0H14", style) + _marker(style, 0, 0)
 
 
 def _frame(x: Axis, y: Axis) -> str:
