@@ -269,6 +269,19 @@ def test_load_pool_takes_every_slice_of_a_volume_and_pages_of_a_tiff(tmp_path, r
     np.testing.assert_array_equal(pool.masks[5:], voxels)
 
 
+def test_load_pool_sees_channels_that_were_measured_apart_on_their_own_scales(tmp_path, rng):
+    planes = rng.integers(0, 256, (2, 8, 8)).astype(np.uint8)
+    planes[1] //= 50
+    files = tuple(tmp_path / f"a_000{channel}.png" for channel in (0, 1))
+    for file, plane in zip(files, planes, strict=True):
+        write_png(file, plane)
+    case = Case("a", Source(files), None, patient="p")
+    pool = load([case], size=(8, 8), window="percentile-by-channel")
+    low, high = np.percentile(planes, (0.5, 99.5), axis=(1, 2))[..., np.newaxis, np.newaxis]
+    expected = np.clip((planes - low) / (high - low), 0, 1)
+    np.testing.assert_allclose(pool.images[0].transpose(2, 0, 1), expected, atol=1e-5)
+
+
 def test_load_pool_cuts_along_the_wished_axis(tmp_path, rng):
     voxels = rng.integers(0, 256, (5, 4, 6)).astype(np.int16)
     grid = Geometry((6, 4, 5), (1.0, 1.0, 3.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))

@@ -60,7 +60,7 @@ def by_bisection(images: tf.Tensor) -> Ends:
 
 def of_each_channel(percentiles: Callable[[tf.Tensor], Ends], images: tf.Tensor) -> Ends:
     """The percentiles of every channel of images (N, H, W, K) by itself, two times (N, 1, 1, K)."""
-    _, height, width, _ = tf.unstack(tf.shape(images))
+    _, height, width, channels = tf.unstack(tf.shape(images))
     planes = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, height, width, 1])
-    low, high = (tf.reshape(ends, [-1, 1, 1, images.shape[-1]]) for ends in percentiles(planes))
+    low, high = (tf.reshape(ends, [-1, 1, 1, channels]) for ends in percentiles(planes))
     return low, high
