@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,8 @@ from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import Geometry
 from tfadvseg.data.image import Image, Source
 from tfadvseg.data.io import write_mask
-from tfadvseg.evaluation import score_cases
+from tfadvseg.errors import DataWarning
+from tfadvseg.evaluation import evaluate, score_cases
 from tfadvseg.metrics import mean
 
 
@@ -69,3 +72,11 @@ def test_patients_of_no_case_at_all():
 def test_mean_of_what_is_defined():
     assert mean([1.0, None, 0.0]) == 0.5
     assert mean([None]) is None
+
+
+def test_it_is_told_how_many_cases_were_trained_on(make_run, shared_phantom, tmp_path):
+    run = make_run(recipe="supervised")
+    with pytest.warns(DataWarning, match="6 of the 12 cases .* trained on: .* give --split"):
+        evaluate(run, data=shared_phantom)
+    evaluate(run, data=shared_phantom, split="test")  # where warnings are errors
+    evaluate(run, data=shutil.copytree(shared_phantom, tmp_path / "others"))

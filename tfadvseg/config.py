@@ -179,7 +179,9 @@ class Config:
     precision: str = _setting(
         "float32", "arithmetic of the networks", choices=("float32", "bfloat16")
     )
-    seed: int = _setting(0, "seed of the split, the weights, the order and the augmentation", 0)
+    seed: int = _setting(
+        0, "seed of the split, the weights, the order and the augmentation", 0, 2**32 - 1
+    )
 
     # Supervision of the run
     validate_every: int | None = _setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tfadvseg.calibrating import calibrate
 from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
-from tfadvseg.errors import InputError
+from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.inference.quality import Calibration
 from tfadvseg.preparation import check_cases
@@ -116,6 +117,7 @@ def evaluate(
     if data is not None and split is None:
         cases, split = list(_labelled(folder, root).values()), "all"
         check_cases(cases, config)
+        _warn_of_trained(folder, root, cases)
     else:
         split = split or ("test" if folder.read_json("split.json")["test"] else "val")
         if data is None and not root.exists():  # without --split, --data scores all its cases
@@ -128,6 +130,19 @@ def evaluate(
         calibration = calibrate(predictor, cases, progress)
         calibration.write(run)
     return score_cases(predictor, cases, split, progress, calibration=calibration)
+
+
+def _warn_of_trained(folder: RunFolder, root: Path, cases: Sequence[Case]) -> None:
+    """Says how many of the cases of the run's own data it has learnt from."""
+    if root.resolve() == Path(str(folder.read_config().data)).resolve():
+        names = set(folder.read_json("split.json")["labelled"])
+        trained = sum(case.name in names for case in cases)
+        warnings.warn(
+            f"{trained} of the {len(cases)} cases with masks in {root} are those that the run was "
+            "trained on: the scores are better than on new images; drop --data, or give --split",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def cases_of_split(folder: RunFolder, root: Path, split: str) -> list[Case]:

@@ -50,12 +50,18 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
                 DataWarning,
                 stacklevel=2,
             )
-    if config.exclude_outliers and config.recipe not in USE_UNLABELLED:
-        warnings.warn(
-            f"recipe {config.recipe} uses no unlabelled image: exclude_outliers has no effect",
-            DataWarning,
-            stacklevel=2,
-        )
+    idle = {
+        "exclude_outliers": config.exclude_outliers,
+        "lambda_adv_unlabelled": config.lambda_adv_unlabelled,
+        "discriminator_fakes": config.discriminator_fakes == "both",
+    }
+    for name in (name for name, given in idle.items() if given):
+        if config.recipe not in USE_UNLABELLED:
+            warnings.warn(
+                f"recipe {config.recipe} uses no unlabelled image: {name} has no effect",
+                DataWarning,
+                stacklevel=2,
+            )
     split = split_cases(folder, pool, config)
     if config.recipe in USE_UNLABELLED and not split.unlabelled:
         raise InputError(
@@ -178,12 +184,12 @@ def _warn_of_unjudged(facts: Sequence[CaseFacts], split: Split, config: Config) 
         )
         warnings.warn(text, DataWarning, stacklevel=3)
     unjudged = sorted(shown(split.labelled) - judged)
-    if config.recipe == "strong" and unjudged:
+    if judged and unjudged:
         names = ", ".join((config.classes or ())[index] for index in unjudged)
-        text = (
-            f"{names}: in no mask of the validation patients, on whom recipe strong finds what to "
-            "trust, so unlabelled images will not teach it; take validation patients who show it"
-        )
+        text = f"{names}: in no mask of the validation patients, so it has no part in best.keras"
+        if config.recipe == "strong":
+            text += ", nor in what recipe strong trusts: unlabelled images will not teach it"
+        text += "; take validation patients who show it"
         warnings.warn(text, DataWarning, stacklevel=3)
 
 

@@ -206,6 +206,27 @@ def test_restore_cuts_what_was_padded():
     np.testing.assert_allclose(restored[1:-1], 1, atol=1e-6)
 
 
+@pytest.mark.parametrize(("size", "grid"), [(64, 32), (64, 16), (60, 40), (48, 48)])
+def test_outlines_stay_in_place(rng, size, grid):
+    """At every centre of half the grid four pixels are equally near."""
+    across = np.arange(size) + 0.5
+    moved = []
+    for centre in rng.uniform(size / 3, 2 * size / 3, (40, 2)):
+        mask = np.hypot(*np.ix_(across - centre[0], across - centre[1])) < size / 6
+        there = Preprocessing((grid, grid), None, "minmax")
+        maps = tf.one_hot(there.mask(tf.constant(mask, tf.uint8), 255), 2)
+        back = there.restore(maps, tf.constant([size, size])).numpy().argmax(-1)
+        moved.append(np.subtract(*(np.mean(np.nonzero(one), axis=1) for one in (back, mask))))
+    np.testing.assert_allclose(np.mean(moved, axis=0), 0, atol=0.1)
+
+
+def test_equally_near_pixels_vote_and_ties_go_to_the_larger_class():
+    blocks = [[0, 0, 0, 1], [1, 2, 2, 2], [0, 1, 1, 0], [0, 255, 255, 0], [3, 2, 1, 0]]
+    mask = np.concatenate([np.reshape(block, (2, 2)) for block in blocks], axis=1)
+    seen = Preprocessing((1, 5), None, "minmax").mask(tf.constant(mask, tf.uint8), 255)
+    assert seen.numpy().tolist() == [[0, 2, 1, 255, 3]]
+
+
 # === Intensities ===
 
 
@@ -266,6 +287,17 @@ def test_window_is_of_the_part_that_the_network_sees(rng, window):
 @pytest.mark.parametrize("window", PER_IMAGE)
 def test_a_flat_image_gives_0_and_not_nan(window):
     np.testing.assert_array_equal(rescale(tf.fill((6, 5, 1), 700.0), window), np.zeros((6, 5, 1)))
+
+
+@pytest.mark.parametrize("window", ["percentile", "percentile-by-channel"])
+@pytest.mark.parametrize("bisects", [False, True])
+def test_a_few_bright_pixels_on_black_are_seen(window, bisects):
+    """Fewer than the percentiles pass over: both are 0."""
+    image = np.zeros((1, 40, 40, 2), np.float32)
+    image[0, 3, :4] = 50, 100
+    scale = preprocess.Preprocessing((40, 40), None, window, bisects=bisects)
+    seen = scale.images(tf.constant(image))[0, 3, 0]
+    np.testing.assert_allclose(seen, [1, 1] if "channel" in window else [0.5, 1], atol=1e-6)
 
 
 def test_window_is_applied_before_sampling():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.image import Image
 from tfadvseg.data.io import read_image
 from tfadvseg.errors import InputError
@@ -226,6 +227,18 @@ def test_what_to_expect_of_each_mask_is_told(tmp_path, predictor, calibration):
     assert float(told[0]["confidence"]) == pytest.approx(rows[0].confidence, abs=1e-4)
     predict_files(predictor, find_inputs([tmp_path / "in"], outputs), Outputs(tmp_path / "bare"))
     assert not (tmp_path / "bare" / "quality.csv").exists()
+
+
+@pytest.mark.parametrize("label", ["a.png", "a.nii.gz"])
+def test_labels_are_not_replaced(tmp_path, label):
+    """A mask has the name of its image: among the labels it would take the place of one."""
+    for file in ("images/a.png", "images/b.png", f"masks/{label}", "other/a.png"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        write_png(tmp_path / file, np.zeros((4, 5), np.uint8))
+    with pytest.raises(InputError, match="the label of .*a.png lies there"):
+        find_inputs([tmp_path / "images"], Outputs(tmp_path / "masks"))
+    assert find_inputs([tmp_path / "images" / "b.png"], Outputs(tmp_path / "masks"))
+    assert find_inputs([tmp_path / "images"], Outputs(tmp_path / "other"))
 
 
 def test_masks_may_not_lie_in_the_folder_of_a_series(tmp_path, write_slice):

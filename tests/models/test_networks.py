@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.models import AttentionUNet, Discriminator, UNet
-from tfadvseg.models.layers import CropLike, PadToMultiple, ResizeLike, normalisation
+from tfadvseg.models.layers import CropLike, PadToMultiple, Spread, normalisation
 
 TINY = {"base_filters": 4, "depth": 2}
 SEGMENTERS = [UNet, AttentionUNet]
@@ -174,7 +174,7 @@ def test_default_discriminator_is_the_papers():
         keras.layers.InputLayer,
         keras.layers.Conv2D,
         keras.layers.LeakyReLU,
-        ResizeLike,
+        Spread,
     }
     convolutions = [x for x in network.layers if isinstance(x, keras.layers.Conv2D)]
     assert [x.filters for x in convolutions] == [64, 128, 256, 512, 512, 1]
@@ -200,6 +200,15 @@ def test_confidence_map_is_brought_back_bilinearly(rng):
     class_map = rng.random((1, 12, 20, 2), np.float32)
     coarse = layer_output(network, "conv2")(class_map)
     expected = tf.image.resize(coarse, (12, 20), method="bilinear")
+    np.testing.assert_allclose(network(class_map), expected, rtol=1e-6)
+
+
+def test_values_of_the_map_lie_where_they_were_found(rng):
+    """The last of each line stands for 4 pixels, of which the image has 2."""
+    network = Discriminator(2, (4,))
+    class_map = rng.random((1, 10, 14, 2), np.float32)
+    coarse = layer_output(network, "conv2")(class_map)
+    expected = tf.image.resize(coarse, (12, 16), method="bilinear")[:, :10, :14]
     np.testing.assert_allclose(network(class_map), expected, rtol=1e-6)
 
 

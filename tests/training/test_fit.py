@@ -349,6 +349,51 @@ def test_validation_masks_without_a_class_judge_nothing(phantom, tiny, tmp_path)
     assert files[0] == files[1]
 
 
+def test_a_class_that_validation_masks_do_not_show_has_no_part_in_the_best(
+    shared_phantom, tiny, tmp_path, monkeypatch
+):
+    """One pixel that is taken for it gives it Dice 0, and none leaves it out."""
+    shown = {"dice": 0.8, "miou": 0.7, "recall": 0.9}
+    unknown = {"dice": 0.0, "miou": 0.0, "recall": None}
+    classes = {"background": shown, "aorta": shown, "pulmonary artery": unknown}
+    pooled = {"foreground": {"dice": 0.4, "recall": 0.9}, "per_class": classes}
+    monkeypatch.setattr(session, "score_cases", lambda *_, **__: {"pooled": pooled})
+    config = Config(**{**tiny, "steps": 2}, data=str(shared_phantom), recipe="supervised")
+    fit(config, tmp_path / "run")
+    (row,) = history_of(tmp_path / "run")
+    assert float(row["val_dice"]) == pytest.approx(0.8)
+    assert float(row["val_miou"]) == pytest.approx(0.7)
+
+
+def test_weights_that_are_no_numbers_replace_no_checkpoint(
+    shared_phantom, tiny, tmp_path, monkeypatch
+):
+    """The last step of a round can spoil them: no loss tells any more."""
+    steps = session.Session._steps
+
+    def spoil(self, part):
+        row = steps(self, part)
+        if part.start:
+            weight = self.model.segmenter.trainable_variables[0]
+            weight.assign(np.full(weight.shape, np.nan))
+        return row
+
+    monkeypatch.setattr(session.Session, "_steps", spoil)
+    config = Config(**tiny, data=str(shared_phantom), recipe="supervised")
+    with pytest.raises(TrainingError, match="step 4: a weight is no finite number"):
+        fit(config, tmp_path / "run")
+    (kept,) = RunFolder(tmp_path / "run").checkpoints()
+    assert int(kept.name) == 2
+
+
+def test_resume_writes_what_was_lost_after_the_last_checkpoint(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    whole = (run / "history.csv").read_text()
+    (run / "history.csv").write_text(whole.rsplit("\n", 2)[0] + "\n")
+    fit(Config(), run, resume=True)
+    assert (run / "history.csv").read_text() == whole
+
+
 def test_best_is_the_best_validated_model(finished):
     rows = history_of(finished[0])
     best = max(float(row["val_dice"]) for row in rows)

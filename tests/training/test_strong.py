@@ -101,8 +101,11 @@ def test_a_class_that_no_validation_patient_shows_is_told(config, tmp_path):
     for case in prepare(config)[1].val:
         mask = cv2.imread(str(case.mask), cv2.IMREAD_UNCHANGED)
         cv2.imwrite(str(case.mask), np.where(mask == 1, 2, mask))
-    with pytest.warns(DataWarning, match="aorta: in no mask of the validation patients"):
+    trusted = "aorta: in no mask of the validation patients, .* nor in what recipe strong trusts"
+    with pytest.warns(DataWarning, match=trusted):
         prepare(config)
+    with pytest.warns(DataWarning, match="aorta: .* no part in best.keras; take validation"):
+        prepare(config.replace(recipe="supervised", t_semi=None))
 
 
 def test_no_validation_patient_is_refused(config):

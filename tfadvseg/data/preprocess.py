@@ -8,6 +8,7 @@ padding and resizing, it keeps the aspect ratio, and every exporter knows a matr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,11 @@ import tensorflow as tf
 
 from tfadvseg.config import DEFAULT_WINDOW, Config
 from tfadvseg.data.percentiles import by_bisection, by_sorting, of_each_channel
-from tfadvseg.windows import BY_CHANNEL, Window, limits
+from tfadvseg.windows import BY_CHANNEL, PER_IMAGE, Window, limits
 
 # Slices are worked on in batches of so many pixels, so that memory does not grow with their number.
 BATCH_PIXELS = 1 << 20
+EDGE = 1e-3  # so near to the edge of a pixel, in pixels, a place lies on it
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,25 @@ class Preprocessing:
         return _sample(images, rows, columns)
 
     def masks(self, masks: tf.Tensor, outside: int, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
-        """Samples masks (N, H, W), nearest neighbour, with the value `outside` off the slice."""
-        shape = tf.shape(masks)[1:3]
+        """Samples masks (N, H, W), the nearest pixel, with the value `outside` off the slice.
+
+        Where pixels are equally near, as at every centre if the grid halves the slice, they vote,
+        and ties go to the larger value: to take the same side of each centre would move outlines.
+        """
+        shape, places, insides = tf.shape(masks)[1:3], [], []
         for i, (start, step) in enumerate(self._axes(shape, spacing)):
             centres = start + (tf.range(self.size[i], dtype=tf.float32) + 0.5) * step
-            inside = (centres >= 0) & (centres < tf.cast(shape[i], tf.float32))
-            nearest = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, shape[i] - 1)
-            inside = tf.reshape(inside, (1, -1, 1) if i == 0 else (1, 1, -1))
-            masks = tf.where(
-                inside, tf.gather(masks, nearest, axis=1 + i), tf.cast(outside, masks.dtype)
-            )
-        return masks
+            insides.append((centres >= 0) & (centres < tf.cast(shape[i], tf.float32)))
+            places.append([_pixels(centres + move, shape[i]) for move in (-EDGE, EDGE)])
+        rows, columns = places
+        near = tf.stack(
+            [
+                tf.gather(tf.gather(masks, row, axis=1), column, axis=2)
+                for row, column in itertools.product(rows, columns)
+            ]
+        )
+        inside = insides[0][:, tf.newaxis] & insides[1]
+        return tf.where(inside, _majority(near), tf.cast(outside, masks.dtype))
 
     def restore(self, maps: tf.Tensor, shape: tf.Tensor, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
         """Samples maps on the network's grid back on the grid of their slices.
@@ -145,13 +155,15 @@ def rescale(
         bisects: find percentiles by bisection instead of sorting.
     """
     rule, percentiles = limits(window), by_bisection if bisects else by_sorting
-    if rule == "minmax":
-        low = tf.reduce_min(visible, axis=(1, 2, 3), keepdims=True)
-        high = tf.reduce_max(visible, axis=(1, 2, 3), keepdims=True)
-    elif rule == "percentile":
-        low, high = percentiles(visible)
-    elif rule == BY_CHANNEL:
-        low, high = of_each_channel(percentiles, visible)
+    if rule in PER_IMAGE:
+        axes = (1, 2) if rule == BY_CHANNEL else (1, 2, 3)
+        low, high = (find(visible, axes, keepdims=True) for find in (tf.reduce_min, tf.reduce_max))
+        if rule != "minmax":
+            ends = percentiles(visible)
+            if rule == BY_CHANNEL:
+                ends = of_each_channel(percentiles, visible)
+            differ = ends[0] < ends[1]  # else nearly all is of one value, and the rest is shown
+            low, high = tf.where(differ, ends[0], low), tf.where(differ, ends[1], high)
     else:
         low, high = (tf.constant(float(value)) for value in rule)
     if given is not None:
@@ -159,6 +171,18 @@ def rescale(
         differ = ends[..., 0] != ends[..., 1]
         low, high = tf.where(differ, ends[..., 0], low), tf.where(differ, ends[..., 1], high)
     return tf.clip_by_value(tf.math.divide_no_nan(images - low, high - low), 0.0, 1.0)
+
+
+def _pixels(places: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """The pixels of a line of some length in which places lie."""
+    return tf.clip_by_value(tf.cast(tf.floor(places), tf.int32), 0, length - 1)
+
+
+def _majority(masks: tf.Tensor) -> tf.Tensor:
+    """The most frequent value of masks (M, ...) below 256; the largest of several."""
+    votes = tf.reduce_sum(tf.cast(masks == masks[:, tf.newaxis], tf.int32), axis=1)
+    best = tf.reduce_max(256 * votes + tf.cast(masks, tf.int32), axis=0)
+    return tf.cast(best % 256, masks.dtype)
 
 
 def _visible(images: tf.Tensor, axes: Any, size: tuple[int, int]) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfadvseg.config import Config
+from tfadvseg.config import DEFAULT_WINDOW, Config
 from tfadvseg.run_folder import RunFolder
 
 USE = """\
@@ -61,7 +61,8 @@ def _images(config: Config, engine: Mapping[str, Any] | None) -> str:
         least, most = ("x".join(map(str, engine["profile"][end])) for end in ("min", "max"))
         sent = f"the engine takes batches x heights x widths from {least} to {most}"
     lines = [
-        f"* Channels: {config.channels}. Stored values; intensity window: {config.window}.",
+        f"* Channels: {config.channels}. Values as their file means them, after slope and "
+        f"intercept; intensity window: {config.window or DEFAULT_WINDOW}.",
         f"* Brought to {height}x{width} pixels inside, and the answer back to the image's own "
         f"grid; {sent}.",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from tfadvseg.pictures import mosaic
 from tfadvseg.pictures import overlay as draw_overlay
 from tfadvseg.progress import Progress, silent
 
+LABELS = ("masks", "labelsTr", "labelsTs")  # folders beside that of the images
 FORMATS = ("same", "nifti", "dicom-seg")
 OVERLAYS = 12  # slices of a volume that its overlay shows
 
@@ -87,8 +89,20 @@ def find_inputs(
                 f"{outputs.folder}: the masks would lie among the images and could replace them; "
                 "choose another --out"
             )
+        _check_labels(outputs.folder, name, image)
         masks[name] = image
     return [Source(files, series, frames_are_channels=channels > 1) for files in sources]
+
+
+def _check_labels(out: Path, name: str, image: Path) -> None:
+    """Refuses to replace the label of an image in the data folder that both are of."""
+    if out.name in LABELS and out.resolve().parent == image.resolve().parent.parent:
+        label = next(out.glob(f"{glob.escape(name)}.*"), None)
+        if label is not None:
+            raise InputError(
+                f"{label}: the label of {image} lies there and would be replaced; choose another "
+                "--out"
+            )
 
 
 def predict_files(

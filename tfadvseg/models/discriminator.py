@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfadvseg.models.layers import ResizeLike
+from tfadvseg.models.layers import Spread
 
 
 def layers_for(extent: float, base_filters: int) -> tuple[int, ...]:
@@ -78,7 +78,7 @@ class Discriminator(keras.Model):
             x = _normalised(convolution)(x) if spectral_norm else convolution(x)
             if not last:
                 x = keras.layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu{i}")(x)
-        outputs = ResizeLike(dtype="float32", name="logits")(x, inputs)
+        outputs = Spread(math.prod(steps), dtype="float32", name="logits")(x, inputs)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===

@@ -69,6 +69,34 @@ class ResizeLike(keras.layers.Layer):
         return (inputs_shape[0], like_shape[1], like_shape[2], inputs_shape[3])
 
 
+@keras.saving.register_keras_serializable("tfadvseg")
+class Spread(keras.layers.Layer):
+    """Brings a map of strided convolutions, the first input, to the size of the second, bilinearly.
+
+    A value of the map stands for as many pixels a side as the strides multiply to, the last one of
+    a line for those beyond the image too: these are cut off.
+    """
+
+    def __init__(self, reduction: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.reduction = reduction
+
+    def call(self, inputs: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+        size = tf.shape(like)
+        spread = tf.image.resize(inputs, self.reduction * tf.shape(inputs)[1:3])
+        cut = spread[:, : size[1], : size[2]]
+        cut = tf.ensure_shape(cut, self.compute_output_shape(inputs.shape, like.shape))
+        return tf.cast(cut, inputs.dtype)
+
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...], like_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        return (inputs_shape[0], like_shape[1], like_shape[2], inputs_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "reduction": self.reduction}
+
+
 def normalisation(norm: str, filters: int, name: str) -> keras.layers.Layer:
     """A normalisation layer: `batch`, `instance`, or `group` (of 8 channels or more)."""
     if norm == "batch":

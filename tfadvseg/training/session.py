@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from statistics import fmean
 from typing import Any
 
 import keras
@@ -80,6 +81,8 @@ class Session:
         """Runs the rounds that are not done yet."""
         for line in description(self.config, self.split, self.model):
             self.console.print(line)
+        if self.state["history"]:
+            self._tell()
         todo = list(rounds(self.config, self.state["step"]))
         if not todo or self._is_stale():
             self.console.print("Nothing left to train.")
@@ -231,15 +234,17 @@ class Session:
     def _note(self, row: dict[str, Any], scores: dict[str, Any] | None) -> None:
         """Adds the validation to the row, and the row to the state.
 
-        Without foreground in the validation masks (no recall) Dice is no measure: as without
-        validation, the latest model is the best.
+        The classes that the validation masks show (whose recall is defined) are judged, the same in
+        every round: one false pixel of another class would count like that class's loss. Without
+        any, as without validation, the latest model is the best.
         """
         state, score = self.state, None
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        foreground = scores["pooled"]["foreground"] if scores else {"recall": None}
-        if foreground["recall"] is not None:
-            row |= {"val_dice": foreground["dice"], "val_miou": foreground["miou"]}
-            score = foreground["dice"]
+        _, *classes = scores["pooled"]["per_class"].values() if scores else (None,)
+        shown = [one for one in classes if one["recall"] is not None]
+        if shown:
+            score = fmean(one["dice"] for one in shown)
+            row |= {"val_dice": score, "val_miou": fmean(one["miou"] for one in shown)}
         improved = score is None or state["best"] is None or score > state["best"]
         state["best"] = score if improved else state["best"]
         state["stale"] = 0 if improved else state["stale"] + 1
@@ -254,17 +259,30 @@ class Session:
 
     def _keep(self, row: dict[str, Any], *, best: bool) -> None:
         """Writes the checkpoint and what is read beside it."""
+        networks = (self.model.segmenter, self.model.averaged, self.model.discriminator)
+        weights = [array for network in networks if network for array in network.get_weights()]
+        if not all(np.isfinite(array).all() for array in weights):
+            raise TrainingError(
+                f"step {row['step']}: a weight is no finite number, though no loss told of it; the "
+                "last checkpoint is safe. Lower learning_rate, or look for extreme intensities in "
+                "the images"
+            )
         folder, state = self.folder, self.state
         try:
             folder.save_checkpoint(self.model, row["step"], state, best=best)
-            folder.write_history(state["history"])
-            if state.get("outliers"):
-                folder.write_json("outliers.json", state["outliers"])
-            if state["trust"]:
-                folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
+            self._tell()
             self.board.write(row, self.predictor)
         except OSError as error:
             raise folder.cannot_write(row["step"], error) from error
+
+    def _tell(self) -> None:
+        """Writes what the state tells; of a checkpoint that was the last act, after resume."""
+        folder, state = self.folder, self.state
+        folder.write_history(state["history"])
+        if state.get("outliers"):
+            folder.write_json("outliers.json", state["outliers"])
+        if state["trust"]:
+            folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
 
     def _is_stale(self) -> bool:
         """Whether validation has not risen for long; as long as a stage is to come, it may."""
