@@ -33,6 +33,13 @@ def description(config: Config, split: Split, model: AdversarialSegmenter) -> It
         )
     weights = model.segmenter.count_params() / 1e6
     yield f"Segmenter: {config.model}, {weights:.2f} million weights, {config.norm} norm."
+    bottom = math.ceil(max(config.size()) / 2**config.depth)
+    alone = config.norm == "instance" or config.norm == "batch" and config.batch_size == 1
+    if bottom == 1 and alone:
+        yield (
+            f"Warning: at the bottom of S an image is one pixel, and {config.norm} norm makes the "
+            "same of each; set a lower depth, or norm group."
+        )
     if model.discriminator is not None:
         side, (height, width) = model.discriminator.reduction, config.size()
         yield (
