@@ -78,7 +78,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     config = config.by_recipe().replace(
         classes=config.classes or folder.classes,
         ignore_label=folder.ignore_label if config.ignore_label is None else config.ignore_label,
-        window=config.window or folder.window or _window_of(folder.cases),
+        window=config.window or folder.window or window_of(folder.cases),
     )
     config = config.replace(ignore_label=config.ignored())
     facts, labelled = _check(split, config, progress), set(split.labelled)
@@ -93,7 +93,7 @@ def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]
     return config, split
 
 
-def _window_of(cases: Sequence[Case]) -> Window | None:
+def window_of(cases: Sequence[Case]) -> Window | None:
     """The window of images of which nobody says one; None for the usual one."""
     return BY_CHANNEL if any(case.image.has_scales for case in cases) else None
 

@@ -237,6 +237,10 @@ def test_labels_are_not_replaced(tmp_path, label):
         write_png(tmp_path / file, np.zeros((4, 5), np.uint8))
     with pytest.raises(InputError, match="the label of .*a.png lies there"):
         find_inputs([tmp_path / "images"], Outputs(tmp_path / "masks"))
+    (tmp_path / "images" / "a.png").unlink()
+    (tmp_path / "images" / "a.png").symlink_to(tmp_path / "other" / "a.png")
+    with pytest.raises(InputError, match="the label of .*a.png lies there"):
+        find_inputs([tmp_path / "images"], Outputs(tmp_path / "masks"))
     assert find_inputs([tmp_path / "images" / "b.png"], Outputs(tmp_path / "masks"))
     assert find_inputs([tmp_path / "images"], Outputs(tmp_path / "other"))
 

@@ -194,6 +194,15 @@ def test_resume_refuses_a_damaged_checkpoint(finished, tmp_path):
         fit(Config(), run, resume=True)
 
 
+def test_a_run_without_a_window_goes_on_with_what_that_meant(tmp_path):
+    """Whatever is the default for its data now: predictions are made by its own settings."""
+    folder = RunFolder(tmp_path)
+    (tmp_path / "config.yaml").write_text("window: null\n")
+    assert fitting._as_begun(folder, None).window == "percentile"
+    (tmp_path / "config.yaml").write_text("window: lung\n")
+    assert fitting._as_begun(folder, None).window == "lung"
+
+
 def test_resume_counts_epochs(finished):
     """Those of the run are three of two steps, for three labelled slices."""
     assert fit(Config(epochs=3), finished[0], resume=True) == finished[1]

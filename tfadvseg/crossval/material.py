@@ -23,7 +23,7 @@ from tfadvseg.data.folders.cases import (
 from tfadvseg.data.folders.split import held_out_patients
 from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
-from tfadvseg.preparation import check_cases
+from tfadvseg.preparation import check_cases, window_of
 from tfadvseg.progress import Progress, silent
 
 UNLABELLED = "the unlabelled images"
@@ -90,7 +90,7 @@ def read_material(
     config = config.replace(
         classes=config.classes or folder.classes,
         ignore_label=folder.ignore_label if config.ignore_label is None else config.ignore_label,
-        window=config.window or folder.window,
+        window=config.window or folder.window or window_of(folder.cases),
     )
     config = config.replace(ignore_label=config.ignored())
     facts, broken = inspect_all(cases, progress, config.slice_axis)

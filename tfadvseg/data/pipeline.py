@@ -71,8 +71,11 @@ def load_pool(
         ]
         if case.mask is None:
             return np.concatenate(images), None
-        masks = to_masks(cut.cut(read_mask(case.mask).voxels), spacing).numpy()
-        return np.concatenate(images), masks
+        masks = [
+            to_masks(part, spacing).numpy()
+            for part in batches(cut.cut(read_mask(case.mask).voxels), preprocessing.size)
+        ]
+        return np.concatenate(images), np.concatenate(masks)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         parts = list(progress(threads.map(read, cases), len(cases)))

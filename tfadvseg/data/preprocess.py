@@ -9,7 +9,7 @@ padding and resizing, it keeps the aspect ratio, and every exporter knows a matr
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +76,9 @@ class Preprocessing:
     def masks(self, masks: tf.Tensor, outside: int, spacing: Any = (1.0, 1.0)) -> tf.Tensor:
         """Samples masks (N, H, W), the nearest pixel, with the value `outside` off the slice.
 
-        Where pixels are equally near, as at every centre if the grid halves the slice, they vote,
-        and ties go to the larger value: to take the same side of each centre would move outlines.
+        Where pixels are equally near, as at every centre if the grid halves the slice, they vote:
+        to take the same side of each centre would move outlines. Ties go to the larger and to the
+        smaller value in turn, as on a chessboard: to one of them alone, areas would grow or shrink.
         """
         shape, places, insides = tf.shape(masks)[1:3], [], []
         for i, (start, step) in enumerate(self._axes(shape, spacing)):
@@ -85,12 +86,10 @@ class Preprocessing:
             insides.append((centres >= 0) & (centres < tf.cast(shape[i], tf.float32)))
             places.append([_pixels(centres + move, shape[i]) for move in (-EDGE, EDGE)])
         rows, columns = places
-        near = tf.stack(
-            [
-                tf.gather(tf.gather(masks, row, axis=1), column, axis=2)
-                for row, column in itertools.product(rows, columns)
-            ]
-        )
+        near = [
+            tf.gather(tf.gather(masks, row, axis=1), column, axis=2)
+            for row, column in itertools.product(rows, columns)
+        ]
         inside = insides[0][:, tf.newaxis] & insides[1]
         return tf.where(inside, _majority(near), tf.cast(outside, masks.dtype))
 
@@ -178,11 +177,17 @@ def _pixels(places: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(tf.cast(tf.floor(places), tf.int32), 0, length - 1)
 
 
-def _majority(masks: tf.Tensor) -> tf.Tensor:
-    """The most frequent value of masks (M, ...) below 256; the largest of several."""
-    votes = tf.reduce_sum(tf.cast(masks == masks[:, tf.newaxis], tf.int32), axis=1)
-    best = tf.reduce_max(256 * votes + tf.cast(masks, tf.int32), axis=0)
-    return tf.cast(best % 256, masks.dtype)
+def _majority(masks: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The most frequent value of masks (N, H, W); of several the largest or smallest, in turn."""
+    height, width = tf.unstack(tf.shape(masks[0])[1:])
+    white = (tf.range(height)[:, tf.newaxis] + tf.range(width)) % 2 == 0
+    votes = [sum(tf.cast(mask == other, tf.uint8) for other in masks) for mask in masks]
+    best, most = masks[0], votes[0]
+    for mask, count in zip(masks[1:], votes[1:], strict=True):
+        wins = tf.where(white, mask > best, mask < best)
+        better = (count > most) | ((count == most) & wins)
+        best, most = tf.where(better, mask, best), tf.maximum(most, count)
+    return best
 
 
 def _visible(images: tf.Tensor, axes: Any, size: tuple[int, int]) -> tf.Tensor:

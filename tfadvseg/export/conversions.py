@@ -27,6 +27,7 @@ from tfadvseg.inference.exported import ExportedPredictor
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.run_folder import RunFolder, write_text
 
+CHAIN = 2  # counts changes of what surrounds the networks: older conversions answer otherwise
 WRITERS: dict[str, Callable[..., None]] = {
     "onnxruntime": save_onnx,
     "openvino": save_openvino,
@@ -123,5 +124,5 @@ def _hash(folder: RunFolder, checkpoint: str) -> str:
     """Names what the conversion depends on."""
     folder.read_config()  # refuses what is no run
     files = [folder.model(checkpoint), folder.path / "config.yaml"]
-    content = b"".join(file.read_bytes() for file in files) + __version__.encode()
+    content = b"".join(file.read_bytes() for file in files) + f"{__version__} {CHAIN}".encode()
     return hashlib.sha256(content).hexdigest()[:20]

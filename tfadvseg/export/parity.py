@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError
 from tfadvseg.export import plain_client
 from tfadvseg.export.samples import Sample
+from tfadvseg.inference.exact import ENVIRONMENT
 from tfadvseg.inference.predictor import Prediction, Predictor, SlicePredictor
 
 
@@ -209,7 +211,10 @@ def _ask(
         arrays: dict[str, Any] = {"signature": call.signature, **call.inputs}
         np.savez(scratch / f"{number:04d}.npz", **arrays)
     command = [python, plain_client.__file__, str(folder), str(scratch)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    environment = os.environ | ENVIRONMENT
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=environment
+    )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise ExportError(f"the exported model fails where it is loaded again: {lines[-1]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,12 @@ from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_saved_mo
 from tfadvseg.export.samples import Sample, load_for_export
 from tfadvseg.export.servable import Servable, inputs_of
 from tfadvseg.export.versions import new_version
+from tfadvseg.inference.exact import ENVIRONMENT
 from tfadvseg.run_folder import RunFolder
 
 SIGNATURE = "serving_default"
 LARGEST_BATCH = 16
-ENVIRONMENT = "pip install 'tensorflow[and-cuda]==2.17.1' tensorrt==8.6.1"
+PACKAGES = "pip install 'tensorflow[and-cuda]==2.17.1' tensorrt==8.6.1"
 
 
 def export_tftrt(
@@ -130,7 +132,7 @@ def require_tftrt(python: str) -> dict[str, Any]:
     if missing:
         raise InputError(
             f"TF-TRT needs {' and '.join(missing)}; on a machine with the GPU, in an environment "
-            f"of Python 3.9 to 3.11: {ENVIRONMENT}; then give its interpreter as --python"
+            f"of Python 3.9 to 3.11: {PACKAGES}; then give its interpreter as --python"
         )
     return found
 
@@ -156,7 +158,10 @@ def _convert(python: str, source: Path, batches: Path, fp16: bool, target: Path)
 
 def _call(python: str, *arguments: object) -> dict[str, Any]:
     command = [python, tftrt_process.__file__, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    environment = os.environ | ENVIRONMENT
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=environment
+    )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise ExportError(f"TF-TRT failed: {lines[-1]}")

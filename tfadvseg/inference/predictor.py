@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tfadvseg.data.image import Image
 from tfadvseg.data.preprocess import batches
 from tfadvseg.errors import InputError
 from tfadvseg.inference.chain import Chain, mask_of
+from tfadvseg.inference.exact import exactly
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
 
@@ -124,21 +124,6 @@ class SlicePredictor(ABC):
                 "expected an image that says its pixel size in mm (NIfTI, MHA, NRRD, DICOM), as "
                 "this model was trained with spacing_mm; received one that does not"
             )
-
-
-@contextmanager
-def exactly() -> Iterator[None]:
-    """Keeps GPUs from rounding float32 to the 10 bits of TensorFloat-32.
-
-    Slices are sampled by matrix products. What is left of probabilities near 1 would be noise, and
-    with it how sure a model says that it is.
-    """
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 class Predictor(SlicePredictor):

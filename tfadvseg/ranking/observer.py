@@ -14,6 +14,7 @@ from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image
 from tfadvseg.data.io import read_image
 from tfadvseg.data.preprocess import batches
+from tfadvseg.inference.exact import exactly
 from tfadvseg.inference.predictor import Prediction, Predictor
 from tfadvseg.inference.quality import Calibration
 from tfadvseg.progress import Progress, silent
@@ -87,8 +88,9 @@ class Observer:
         spacing = np.array(cut.pixel_mm or (1, 1), np.float32)
         parts, features, foreground = [], [], []
         for part in batches(cut.cut(image.voxels), self.predictor.config.size()):
-            looked = self._look(part.astype(np.float32), spacing)
-            teacher, confidence, student, *deepest = (one.numpy() for one in looked)
+            with exactly():
+                looked = self._look(part.astype(np.float32), spacing)
+                teacher, confidence, student, *deepest = (one.numpy() for one in looked)
             said = confidence[..., 0] if self.predictor.has_confidence else None
             seen = Prediction(teacher.argmax(axis=-1).astype(np.uint8), teacher, said)
             right = self.calibration.chance_right(seen)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tfadvseg.building import build_model
 from tfadvseg.calibrating import calibrate
-from tfadvseg.config import Config
+from tfadvseg.config import DEFAULT_WINDOW, Config
 from tfadvseg.data.folders.split import Split
 from tfadvseg.data.phantom import write_phantom
 from tfadvseg.errors import InputError
@@ -77,6 +77,8 @@ def fit(
 def _as_begun(folder: RunFolder, epochs: int | None) -> Config:
     """The settings of the run; with other epochs asked for, `_enter` refuses their steps."""
     config = folder.read_config()
+    # What the data decided is in it, and without a window that was the default.
+    config = config.replace(window=config.window or DEFAULT_WINDOW)
     return config if epochs is None else config.replace(steps=None, epochs=epochs)
 
 

@@ -82,7 +82,10 @@ class Session:
         for line in description(self.config, self.split, self.model):
             self.console.print(line)
         if self.state["history"]:
-            self._tell()
+            try:
+                self._tell()
+            except OSError as error:
+                raise self.folder.cannot_write(self.state["step"], error) from error
         todo = list(rounds(self.config, self.state["step"]))
         if not todo or self._is_stale():
             self.console.print("Nothing left to train.")
@@ -263,8 +266,8 @@ class Session:
         weights = [array for network in networks if network for array in network.get_weights()]
         if not all(np.isfinite(array).all() for array in weights):
             raise TrainingError(
-                f"step {row['step']}: a weight is no finite number, though no loss told of it; the "
-                "last checkpoint is safe. Lower learning_rate, or look for extreme intensities in "
+                f"step {row['step']}: a weight is no finite number, though no loss told of it; no "
+                "checkpoint was replaced. Lower learning_rate, or look for extreme intensities in "
                 "the images"
             )
         folder, state = self.folder, self.state

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tfadvseg.inference.engines.signature import Arrays, GraphRefusal, Signature, Signatures
+from tfadvseg.inference.exact import exactly
 
 
 def release() -> str:
@@ -39,7 +40,8 @@ def _signature(model: Any, name: str, definition: meta_graph_pb2.SignatureDef) -
         function = model.signatures[name]
         tensors = {key: tf.constant(array, inputs[key].dtype) for key, array in arrays.items()}
         try:
-            return {key: tensor.numpy() for key, tensor in function(**tensors).items()}
+            with exactly():
+                return {key: tensor.numpy() for key, tensor in function(**tensors).items()}
         except tf.errors.OpError as error:
             raise GraphRefusal(error.error_code, _told(error.message)) from error
 
