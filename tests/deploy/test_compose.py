@@ -74,6 +74,7 @@ def test_servers_have_few_rights(compose):
 def test_gpu_file_changes_the_image_to_that_of_the_same_release(serving, deploy):
     gpu = yaml.safe_load((deploy / "compose.gpu.yaml").read_text())["services"]["serving"]
     assert gpu["image"] == serving["image"] + "-gpu"
+    assert gpu["environment"]["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
 def test_variables_of_the_page_are_those_of_the_file(readme, deploy):

@@ -174,6 +174,8 @@ def test_images_are_those_of_compose(build, compose):
 def test_gpu_pods_get_a_gpu(build):
     pod = only(build("gpu", "volume"), "Deployment")["spec"]["template"]["spec"]
     limits = pod["containers"][0]["resources"]["limits"]
+    (server, *_) = pod["containers"]
+    assert {"name": "NVIDIA_TF32_OVERRIDE", "value": "0"} in server["env"]
     assert limits["nvidia.com/gpu"] == 1 and limits["cpu"]
     assert pod["tolerations"][0]["key"] == "nvidia.com/gpu"
 
