@@ -1,6 +1,7 @@
 """Volumes, series and pictures in; masks and maps on their own grid out."""
 
 import csv
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -230,13 +231,16 @@ def test_what_to_expect_of_each_mask_is_told(tmp_path, predictor, calibration):
 
 
 @pytest.mark.parametrize("label", ["a.png", "a.nii.gz"])
-def test_labels_are_not_replaced(tmp_path, label):
+def test_labels_are_not_replaced(tmp_path, monkeypatch, label):
     """A mask has the name of its image: among the labels it would take the place of one."""
     for file in ("images/a.png", "images/b.png", f"masks/{label}", "other/a.png"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         write_png(tmp_path / file, np.zeros((4, 5), np.uint8))
     with pytest.raises(InputError, match="the label of .*a.png lies there"):
         find_inputs([tmp_path / "images"], Outputs(tmp_path / "masks"))
+    monkeypatch.chdir(tmp_path / "masks")
+    with pytest.raises(InputError, match="the label of .*a.png lies there"):
+        find_inputs([tmp_path / "images"], Outputs(Path(".")))
     (tmp_path / "images" / "a.png").unlink()
     (tmp_path / "images" / "a.png").symlink_to(tmp_path / "other" / "a.png")
     with pytest.raises(InputError, match="the label of .*a.png lies there"):

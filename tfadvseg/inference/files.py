@@ -96,8 +96,9 @@ def find_inputs(
 
 def _check_labels(out: Path, name: str, image: Path) -> None:
     """Refuses to replace the label of an image in the data folder that both are of."""
+    out = out.resolve()
     folders = image.parent.resolve(), image.resolve().parent  # the image may be a link
-    if out.name in LABELS and out.resolve().parent in [folder.parent for folder in folders]:
+    if out.name in LABELS and out.parent in [folder.parent for folder in folders]:
         label = next(out.glob(f"{glob.escape(name)}.*"), None)
         if label is not None:
             raise InputError(
