@@ -3,20 +3,11 @@
 from collections.abc import Sequence
 from html import escape
 
+from tfadvseg.report import charts
 from tfadvseg.report.charts import WIDTH, Axis, Series, drawing, sample
 
 MARGIN, LINE, KEY = 10, 22, 60  # units; a key begins where the plot does
-STYLE = """
-svg { font: 12px sans-serif; }
-text { fill: #222; }
-.title { font-weight: 600; }
-.middle { text-anchor: middle; }
-.end { text-anchor: end; }
-.grid { stroke: #ddd; }
-.axis { stroke: #444; fill: none; }
-.line { fill: none; stroke-width: 2; }
-.bar { fill: none; stroke-width: 1.5; }
-"""
+STYLE = f"svg {{ font: 12px sans-serif; }} .title {{ font-weight: 600; }}\n{charts.STYLE}"
 
 
 def figure(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.models import AttentionUNet, Discriminator, UNet
-from tfadvseg.models.layers import CropLike, PadToMultiple, Spread, normalisation
+from tfadvseg.models.layers import CropLike, Enlarge, PadToMultiple, normalisation
 
 TINY = {"base_filters": 4, "depth": 2}
 SEGMENTERS = [UNet, AttentionUNet]
@@ -174,7 +174,8 @@ def test_default_discriminator_is_the_papers():
         keras.layers.InputLayer,
         keras.layers.Conv2D,
         keras.layers.LeakyReLU,
-        Spread,
+        Enlarge,
+        CropLike,
     }
     convolutions = [x for x in network.layers if isinstance(x, keras.layers.Conv2D)]
     assert [x.filters for x in convolutions] == [64, 128, 256, 512, 512, 1]

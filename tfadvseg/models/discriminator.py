@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfadvseg.models.layers import Spread
+from tfadvseg.models.layers import CropLike, Enlarge
 
 
 def layers_for(extent: float, base_filters: int) -> tuple[int, ...]:
@@ -78,7 +78,8 @@ class Discriminator(keras.Model):
             x = _normalised(convolution)(x) if spectral_norm else convolution(x)
             if not last:
                 x = keras.layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu{i}")(x)
-        outputs = Spread(math.prod(steps), dtype="float32", name="logits")(x, inputs)
+        x = Enlarge(math.prod(steps), dtype="float32", name="enlarge")(x)
+        outputs = CropLike(dtype="float32", name="logits")(x, inputs)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===

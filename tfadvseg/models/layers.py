@@ -70,31 +70,30 @@ class ResizeLike(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfadvseg")
-class Spread(keras.layers.Layer):
-    """Brings a map of strided convolutions, the first input, to the size of the second, bilinearly.
+class Enlarge(keras.layers.Layer):
+    """Enlarges (N, H, W, K) bilinearly by a whole number.
 
-    A value of the map stands for as many pixels a side as the strides multiply to, the last one of
-    a line for those beyond the image too: these are cut off.
+    So every value of a map of strided convolutions comes to lie where it was found; `CropLike`
+    then cuts off what lies beyond the image.
     """
 
-    def __init__(self, reduction: int, **kwargs: Any):
+    def __init__(self, factor: int, **kwargs: Any):
         super().__init__(**kwargs)
-        self.reduction = reduction
+        self.factor = factor
 
-    def call(self, inputs: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-        size = tf.shape(like)
-        spread = tf.image.resize(inputs, self.reduction * tf.shape(inputs)[1:3])
-        cut = spread[:, : size[1], : size[2]]
-        cut = tf.ensure_shape(cut, self.compute_output_shape(inputs.shape, like.shape))
-        return tf.cast(cut, inputs.dtype)
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        large = tf.image.resize(inputs, self.factor * tf.shape(inputs)[1:3])
+        return tf.cast(
+            tf.ensure_shape(large, self.compute_output_shape(inputs.shape)), inputs.dtype
+        )
 
-    def compute_output_shape(
-        self, inputs_shape: tuple[int | None, ...], like_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        return (inputs_shape[0], like_shape[1], like_shape[2], inputs_shape[3])
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch, height, width, channels = input_shape
+        sides = (None if side is None else self.factor * side for side in (height, width))
+        return (batch, *sides, channels)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "reduction": self.reduction}
+        return {**super().get_config(), "factor": self.factor}
 
 
 def normalisation(norm: str, filters: int, name: str) -> keras.layers.Layer:

@@ -12,6 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+STYLE = """\
+svg text { fill: #222; }
+.middle { text-anchor: middle; }
+.end { text-anchor: end; }
+.grid { stroke: #ddd; }
+.axis { stroke: #444; fill: none; }
+.line { fill: none; stroke-width: 2; }
+.bar { fill: none; stroke-width: 1.5; }
+.band { opacity: .16; }
+.faint { opacity: .45; }
+"""
 WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 46, 346, 26, 204  # the plot's sides
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from tfadvseg.pictures import class_colours
-from tfadvseg.report import PAGE
+from tfadvseg.report import PAGE, charts
 
 STYLE = """
 :root { color-scheme: light; }
@@ -47,15 +47,6 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; white-space: pre-line; 
 .chart { max-width: 26rem; }
 .chart figcaption { font-weight: 600; }
 svg { display: block; width: 100%; height: auto; overflow: visible; font-size: 12px; }
-svg text { fill: #222; }
-.middle { text-anchor: middle; }
-.end { text-anchor: end; }
-.grid { stroke: #ddd; }
-.axis { stroke: #444; fill: none; }
-.line { fill: none; stroke-width: 2; }
-.bar { fill: none; stroke-width: 1.5; }
-.band { opacity: .16; }
-.faint { opacity: .45; }
 .legend { margin: .3rem 0; break-after: avoid; }
 .key { white-space: nowrap; margin-right: .8rem; }
 svg.sample { display: inline-block; width: 28px; vertical-align: middle; }
@@ -101,7 +92,7 @@ def document(title: str, sections: Iterable[str]) -> str:
 {PAGE}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{charts.STYLE}</style>
 </head>
 <body>
 <h1>{escape(title)}</h1>
