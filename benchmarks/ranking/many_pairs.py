@@ -1,12 +1,12 @@
-"""What the labels of many pairs of patients bring: by gain, ranked and drawn at random, on ACDC.
+"""What the labels of many pairs of patients bring: ranked and drawn at random, on ACDC.
 
 Usage: python benchmarks/ranking/many_pairs.py --data ACDC --work DIR [--results DIR]
-           [--seeds 4,5,6] [--pairs 24] [--rounds 4] [--cores 0,1] [--set name=value ...]
-For each seed the run with 3 labelled patients of `run.py` (trained if --work has none) tells the
-gain of pairs of other patients, drawn at random, and ranks the others: all of them, and --rounds
-times each quarter of them, divided anew. With every pair, and with the first two of every ranking,
-a small network learns from the labelled images alone: what one choice brings is mostly noise, and
-where unlabelled images teach too, it is little. --set goes to the small networks.
+           [--seeds SEEDS] [--draws 6] [--cores 0,1] [--set name=value ...]
+For each seed the run with 3 labelled patients of `run.py` (trained if --work has none) ranks the
+other training patients. Then small networks learn from the labelled images alone: of the 3 and the
+first two by rank, as often as --draws says, each time from other weights; and of the 3 and as many
+pairs at random. What one training brings is mostly noise, and where unlabelled images teach too, it
+is little. --set goes to the small networks.
 What is done in --work is not done again; what --results has of other seeds stays.
 """
 
@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +35,8 @@ from benchmarks.ranking.run import (  # noqa: E402
     start,
     write,
 )
-from benchmarks.ranking.table import PAIRS, many_pairs, of_quarters, read  # noqa: E402
+from benchmarks.ranking.table import PAIRS, many_pairs, read  # noqa: E402
 
-QUARTERS = 4
 COLUMNS = ["choice", "first", "second", "gain"]
 
 SMALL = ("recipe=supervised", "image_size=48", "base_filters=8", "learning_rate=0.004")
@@ -49,25 +46,23 @@ ONCE = ("validate_every=800",)  # at the end
 def main() -> None:
     """Trains, writes after every run, and prints."""
     parser = options(__doc__)
-    parser.set_defaults(seeds="4,5,6")
-    parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.set_defaults(seeds="7,8,9,10,11,12,13,14")
+    parser.add_argument("--draws", type=int, default=6)
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     bench, threads = start(arguments)
     small = replace(bench, settings=(*SMALL, *ONCE, *arguments.settings))
     bases = replace(bench, settings=())
 
-    def train(job: tuple[int, str, list[str], float]) -> dict[str, Any]:
-        seed, choice, added, gain = job
+    def train(job: tuple[int, int, str, list[str], float]) -> dict[str, Any]:
+        seed, draw, choice, added, gain = job
         labelled = patients_of(bench.work / f"base_{seed}", "labelled")
-        run = small.fit(f"small_{choice}_{seed}", seed, [*labelled, *added])
+        run = small.fit(f"{choice}_{seed}", 100 * seed + draw, [*labelled, *added])
         return {**row(seed, choice, added, run), "gain": round(gain, 4)}
 
     with threads:
         list(threads.map(lambda seed: bases.fit(f"base_{seed}", seed, FIRST), seeds))
-        plan = partial(choices, bases, pairs=arguments.pairs, rounds=arguments.rounds)
-        chosen = list(threads.map(plan, seeds))
+        chosen = list(threads.map(lambda seed: choices(bases, seed, arguments.draws), seeds))
         # Seed by seed in turn: an early end leaves as many of each.
         runs = threads.map(train, (job for jobs in zip(*chosen, strict=True) for job in jobs))
         arguments.results.mkdir(parents=True, exist_ok=True)
@@ -75,41 +70,26 @@ def main() -> None:
         for one in runs:
             rows.append(one)
             keep(arguments.results / PAIRS, rows)
-    done = read(arguments.results / PAIRS)
-    print(many_pairs(done), of_quarters(done), sep="\n")
+    print(many_pairs(read(arguments.results / PAIRS)))
 
 
-def choices(
-    bench: Bench, seed: int, *, pairs: int, rounds: int
-) -> list[tuple[int, str, list[str], float]]:
-    """Seed, name, patients and gain: of the first two of all, pairs at random, first of quarters.
-
-    In this order, so that more rounds change nothing of what was there.
-    """
-    file = bench.work / f"choices_{seed}_{pairs}_{rounds}.csv"
+def choices(bench: Bench, seed: int, draws: int) -> list[tuple[int, int, str, list[str], float]]:
+    """Seed, draw, name, patients and gain: the first two by rank and a pair at random, in turn."""
+    file = bench.work / f"choices_{seed}_{draws}.csv"
     if not file.is_file():
         names = [one["patient"] for one in bench.rank(seed)]
         chance = random.Random(f"{seed} pairs")
-        chosen = {"ranked": names[:MORE]}
-        chosen |= {f"pair{n}": chance.sample(sorted(names), MORE) for n in range(pairs)}
-        for number, quarter in enumerate(quarters(names, seed, rounds)):
-            name = f"quarter{number}"
-            chosen[name] = bench.first_of(seed, name, quarter)
+        chosen = {}
+        for draw in range(draws):
+            chosen[f"ranked{draw}"] = names[:MORE]
+            chosen[f"pair{draw}"] = chance.sample(sorted(names), MORE)
         gains = gains_of(bench, seed, list(chosen.values()))
         rows = [[*own, gain] for own, gain in zip(chosen.items(), gains, strict=True)]
         write(file, COLUMNS, [[name, *pair, gain] for name, pair, gain in rows])
     return [
-        (seed, row["choice"], [row["first"], row["second"]], float(row["gain"]))
-        for row in read(file)
+        (seed, place // 2, row["choice"], [row["first"], row["second"]], float(row["gain"]))
+        for place, row in enumerate(read(file))
     ]
-
-
-def quarters(names: list[str], seed: int, rounds: int) -> Iterator[list[str]]:
-    """The quarters of some patients, divided by chance as often as wanted."""
-    chance = random.Random(f"{seed} quarters")
-    for _ in range(rounds):
-        order = chance.sample(sorted(names), len(names))
-        yield from (order[part::QUARTERS] for part in range(QUARTERS))
 
 
 def gains_of(bench: Bench, seed: int, pairs: list[list[str]]) -> list[float]:
@@ -132,9 +112,9 @@ def gains_of(bench: Bench, seed: int, pairs: list[list[str]]) -> list[float]:
 
 def gain_of_both(new: Any, old: Any, pair: list[str]) -> float:
     """The gain of a pair of `new` patients beside the `old` ones: one after the other."""
-    from tfadvseg.ranking.selection import Cover, standardised
+    from tfadvseg.ranking.selection import Cover, scaled
 
-    every = standardised(np.concatenate([new.features, old.features]))
+    every = scaled(np.concatenate([new.features, old.features]))
     cover = Cover(new.benefit, *np.split(every, [len(new.names)]))
     total, left = 0.0, np.ones(len(new.names), bool)
     for name in pair:

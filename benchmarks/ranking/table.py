@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,69 +53,69 @@ def choices(runs: list[dict[str, str]]) -> str:
 
 
 def many_pairs(runs: list[dict[str, str]]) -> str:
-    """How test Dice goes with the gain of the pairs of patients that were added at random."""
-    rows, ranks, firsts = [], [], []
+    """Test Dice with the pair that is first by rank and with pairs at random, by seed."""
+    rows, wins = [], []
     for seed, own in _by_seed(runs):
-        gain, dice = (_column(own, name, "pair") for name in ("gain", "dice"))
-        best = gain >= np.quantile(gain, 0.75)
-        quarter = 100 * (dice[best].mean() - dice[~best].mean())
-        firsts.append(100 * (_column(own, "dice", "ranked").mean() - dice.mean()))
-        ranks.append((rankdata(gain), rankdata(dice)))
-        told = f"{np.corrcoef(*ranks[-1])[0, 1]:+.2f}"
-        rows.append((seed, len(dice), f"{dice.mean():.3f}", told, f"{quarter:+.1f}"))
-        rows[-1] += (f"{firsts[-1]:+.1f}",)
-    found, chance = _by_chance(ranks)
-    rows.append(("mean", "", "", f"{found:+.2f}", "", f"{statistics.mean(firsts):+.1f}"))
+        ranked, drawn = (_column(own, "dice", kind) for kind in ("ranked", "pair"))
+        wins.append(100 * (ranked.mean() - drawn.mean()))
+        told = (
+            f"{dice.mean():.3f} ({_column(own, 'gain', kind).mean():.2f})"
+            for kind, dice in (("ranked", ranked), ("pair", drawn))
+        )
+        rows.append((seed, f"{len(ranked)}, {len(drawn)}", *told, f"{wins[-1]:+.1f}"))
+    rows.append(("mean", "", "", "", f"{np.mean(wins):+.1f} ±{np.std(wins, ddof=1):.1f}"))
     head = (
-        *("seed", "pairs", "mean Dice", "gain and Dice (Spearman)"),
-        *("quarter of most gain - others, points", "ranked - pairs, points"),
+        *("seed", "runs", "ranked: Dice (gain)", "at random: Dice (gain)"),
+        "ranked - random, points",
     )
     return (
-        f"{markdown(head, rows)}\nWere gain without meaning, a mean correlation of {found:+.2f} or "
-        f"more would come by chance with probability {chance:.2g}.\n"
+        f"{markdown(head, rows)}\nWere a choice by rank like one at random, so that each "
+        "difference could as well have the other sign, such a mean or more would come by chance "
+        f"with probability {_by_signs(np.array(wins)):.2g}.\n"
     )
 
 
-def of_quarters(runs: list[dict[str, str]]) -> str:
-    """What the first two of ranked quarters of the patients win over pairs at random."""
-    rows, pairs = [], []
-    for seed, own in _by_seed(runs):
-        ranked, drawn = (_column(own, "dice", kind) for kind in ("quarter", "pair"))
-        pairs.append((ranked, drawn))
-        told = (len(ranked), f"{ranked.mean():.3f}", len(drawn), f"{drawn.mean():.3f}")
-        rows.append((seed, *told, f"{100 * (ranked.mean() - drawn.mean()):+.1f}"))
-    found, chance = _win_by_chance(pairs)
-    rows.append(("mean", "", "", "", "", f"{100 * found:+.1f}"))
-    head = ("seed", "ranked", "mean Dice", "at random", "mean Dice", "ranked - random, points")
-    return (
-        f"{markdown(head, rows)}\nWere the ranked ones as the others, a difference of "
-        f"{100 * found:+.1f} points or more would come by chance with probability {chance:.2g}.\n"
-    )
+def explored(runs: list[dict[str, str]], gains: Sequence[str]) -> str:
+    """How test Dice goes with the gain of pairs of patients, by each of several rules.
+
+    Args:
+        runs: rows with `instrument`, `seed`, `dice` and the gain by each rule.
+        gains: columns of the rules.
+    """
+    rows, ranks = [], defaultdict(list)
+    kinds = sorted({run["instrument"] for run in runs})
+    groups = [(kind, *of) for kind in kinds for of in _by_seed(runs, instrument=kind)]
+    for kind, seed, own in groups:
+        dice = rankdata(_column(own, "dice"))
+        for name in gains:
+            ranks[name].append((rankdata(_column(own, name)), dice))
+        told = (f"{np.corrcoef(*ranks[name][-1])[0, 1]:+.2f}" for name in gains)
+        rows.append((kind, seed, len(own), *told))
+    chances = [_by_chance(ranks[name]) for name in gains]
+    rows.append(("mean", "", "", *(f"{found:+.2f}" for found, _ in chances)))
+    rows.append(("by chance", "", "", *(f"{chance:.2g}" for _, chance in chances)))
+    return markdown(("networks", "seed", "pairs", *gains), rows)
 
 
-def _by_seed(runs: list[dict[str, str]]) -> list[tuple[str, list[dict[str, str]]]]:
+def _by_seed(runs: list[dict[str, str]], **of: str) -> list[tuple[str, list[dict[str, str]]]]:
+    """Runs by their seeds; of some of them, those whose columns have these values."""
     seeds: dict[str, list[dict[str, str]]] = defaultdict(list)
     for run in runs:
-        seeds[run["seed"]].append(run)
+        if all(run[name] == value for name, value in of.items()):
+            seeds[run["seed"]].append(run)
     return sorted(seeds.items(), key=lambda item: int(item[0]))
 
 
-def _column(runs: list[dict[str, str]], name: str, choice: str) -> np.ndarray:
-    """A column of the runs whose choice begins so."""
-    return np.array([float(run[name]) for run in runs if run["choice"].startswith(choice)])
+def _column(runs: list[dict[str, str]], name: str, choice: str = "") -> np.ndarray:
+    """A column of the runs, or of those whose choice begins so."""
+    kept = (run for run in runs if not choice or run["choice"].startswith(choice))
+    return np.array([float(run[name]) for run in kept])
 
 
-def _win_by_chance(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
-    """The mean difference of two sides, and how often it is reached by pairs in any order."""
-    generator = np.random.default_rng(0)
-
-    def mean(shuffle: Callable[[np.ndarray], np.ndarray]) -> float:
-        sides = [np.split(shuffle(np.concatenate(own)), [len(own[0])]) for own in pairs]
-        return statistics.mean(float(a.mean() - b.mean()) for a, b in sides)
-
-    found = mean(lambda values: values)
-    reached = sum(mean(generator.permutation) >= found for _ in range(SHUFFLES))
-    return found, (reached + 1) / (SHUFFLES + 1)
+def _by_signs(wins: np.ndarray) -> float:
+    """How many of all choices of their signs give a mean as large: an exact one-sided test."""
+    signs = np.array(list(itertools.product((1, -1), repeat=len(wins))))
+    return float(np.mean(signs @ wins >= wins.sum() - 1e-9))
 
 
 def _by_chance(ranks: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:

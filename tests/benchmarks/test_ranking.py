@@ -15,7 +15,7 @@ from benchmarks.ranking import many_pairs, run, table  # noqa: E402
 from tfadvseg.config import Config, read_settings  # noqa: E402
 from tfadvseg.errors import InputError  # noqa: E402
 from tfadvseg.ranking.ranking import Patients  # noqa: E402
-from tfadvseg.ranking.selection import standardised  # noqa: E402
+from tfadvseg.ranking.selection import scaled  # noqa: E402
 from tfadvseg.run_folder import write_text  # noqa: E402
 
 RANKED = {0: ["p3", "p1", "p2", "p4"], 1: ["p4", "p3", "p2", "p1"]}
@@ -99,7 +99,7 @@ def test_results_of_other_seeds_stay(tmp_path):
 def test_gain_of_two_patients_by_hand():
     """On a line, root mean square distance 1: three unknown patients, one labelled at its end."""
     spots = np.array([[0.0], [0.4], [1.0], [1.6]])
-    every = standardised(spots)[:, 0]
+    every = scaled(spots)[:, 0]
     new = Patients(["a", "b", "c"], np.array([1.0, 2.0, 1.0]), spots[:3])
     old = Patients(["z"], np.ones(1), spots[3:])
     novelty = np.minimum(1, np.abs(every[:3] - every[3]))
@@ -112,88 +112,76 @@ def test_gain_of_two_patients_by_hand():
 
 
 def test_many_pairs_on_handmade_rows():
-    def rows(seed, dice):
-        ranked = {"seed": seed, "choice": "ranked", "gain": "0.9", "dice": "0.7"}
-        drawn = [
-            {"seed": seed, "choice": f"pair{n}", "gain": str(n / 10), "dice": str(value)}
-            for n, value in enumerate(dice)
-        ]
-        return [ranked, *drawn]
+    """Seed 10 comes after 9; two of the eight choices of signs reach a sum of 5 points."""
 
-    rising = [0.5, 0.52, 0.54, 0.56, 0.58, 0.6, 0.62, 0.64]
-    lines = table.many_pairs([*rows("4", rising), *rows("5", rising)]).splitlines()
-    assert "| 4 | 8 | 0.570 | +1.00 | +8.0 | +13.0 |" in lines
-    assert "| mean |  |  | +1.00 |  | +13.0 |" in lines
-    assert lines[-1].endswith("with probability 0.0001.")
-    text = table.many_pairs([*rows("4", rising), *rows("5", rising[::-1])])
-    assert "| 5 | 8 | 0.570 | -1.00 | -8.0 | +13.0 |" in text
-    assert 0.2 < float(text.rsplit(" ", 1)[1].rstrip(".\n")) < 0.8
-
-
-def test_ranked_quarters_on_handmade_rows():
     def rows(seed, lead):
-        runs = {f"pair{n}": 0.5 + n / 100 for n in range(9)}
-        runs |= {f"quarter{n}": 0.54 + lead + (n - 1) / 100 for n in range(3)}
+        runs = [(f"pair{n}", 0.5 + n / 100, n / 10) for n in range(3)]
+        runs += [(f"ranked{n}", 0.51 + lead, 0.4) for n in range(2)]
         return [
-            {"seed": seed, "choice": name, "dice": str(dice), "gain": "0"}
-            for name, dice in {**runs, "ranked": 0.1}.items()
+            {"seed": seed, "choice": name, "dice": str(dice), "gain": str(gain)}
+            for name, dice, gain in runs
         ]
 
-    lines = table.of_quarters([*rows("10", 0.1), *rows("9", 0.06)]).splitlines()
-    assert lines[2] == "| 9 | 3 | 0.600 | 9 | 0.540 | +6.0 |"
-    assert lines[4] == "| mean |  |  |  |  | +8.0 |"
-    assert "+8.0 points or more" in lines[-1] and float(lines[-1].rsplit(" ", 1)[1][:-1]) < 0.001
-    even = table.of_quarters([*rows("9", 0.01), *rows("10", -0.01)])
-    assert 0.3 < float(even.rsplit(" ", 1)[1].rstrip(".\n")) < 0.7
+    lines = table.many_pairs([*rows("10", 0.02), *rows("9", -0.01), *rows("8", 0.04)]).splitlines()
+    assert lines[3] == "| 9 | 2, 3 | 0.500 (0.40) | 0.510 (0.10) | -1.0 |"
+    assert lines[4] == "| 10 | 2, 3 | 0.530 (0.40) | 0.510 (0.10) | +2.0 |"
+    assert lines[5] == "| mean |  |  |  | +1.7 ±2.5 |"
+    assert lines[-1].endswith("with probability 0.25.")
 
 
-def test_quarters_are_all_of_the_patients_and_drawn_anew():
-    names = [f"p{n}" for n in range(18)]
-    found = list(many_pairs.quarters(names, 4, 2))
-    assert found == list(many_pairs.quarters(names[::-1], 4, 3))[:8]
-    assert [len(own) for own in found] == [5, 5, 4, 4] * 2
-    for half in (found[:4], found[4:]):
-        assert sorted(name for own in half for name in own) == sorted(names)
-    assert found[:4] != found[4:]
+def test_by_signs_by_hand():
+    assert table._by_signs(np.array([1.0, 2.0, 3.0])) == 1 / 8
+    assert table._by_signs(np.array([-1.0, 2.0, 3.0])) == 2 / 8
+    assert table._by_signs(np.array([-1.0, -2.0])) == 1
 
 
-def test_many_pairs_trains_small_networks_on_each_pair_with_made_up_runs(tmp_path, monkeypatch):
-    """As many of each seed one after the other; bases keep their own settings."""
+def test_explored_rules_on_handmade_rows():
+    dice = np.arange(8) / 100
+    rows = [
+        {"instrument": kind, "seed": "4", "dice": str(d), "old": str(-d), "new": str(d * d)}
+        for kind in ("tiny", "small")
+        for d in dice
+    ]
+    lines = table.explored(rows, ["old", "new"]).splitlines()
+    assert lines[2] == "| small | 4 | 8 | -1.00 | +1.00 |"
+    assert lines[4] == "| mean |  |  | -1.00 | +1.00 |"
+    assert lines[5] == "| by chance |  |  | 1 | 0.0001 |"
+
+
+def test_many_pairs_trains_small_networks_in_turn_with_made_up_runs(tmp_path, monkeypatch):
+    """As many of each seed one after the other, ranked and at random with the same weights."""
     calls = []
 
     def fit(bench, name, seed, patients):
-        calls.append((name, patients, bench.settings))
+        calls.append((name, seed, patients, bench.settings))
         folder = bench.work / name
         folder.mkdir()
         write_text(folder / "config.yaml", "precision: float32\n")
-        scores = {"foreground": {"dice": len(calls) / 10}}
+        scores = {"foreground": {"dice": len(calls) / 100}}
         write_text(folder / "metrics.json", json.dumps({"pooled": {**scores, "per_class": {}}}))
         write_text(folder / "split.json", json.dumps({"patients": {"labelled": ["x", "y", "z"]}}))
         return folder
 
     pool = ["p4", "p2", "p1", "p3"]
-    ranked = lambda self, seed, name, patients: sorted(pool)[:2]  # noqa: E731
     monkeypatch.setattr(run.Bench, "fit", fit)
-    monkeypatch.setattr(run.Bench, "first_of", ranked)
     monkeypatch.setattr(run.Bench, "rank", lambda self, seed: [{"patient": own} for own in pool])
     monkeypatch.setattr(
         many_pairs, "gains_of", lambda bench, seed, pairs: [0.1 * seed for _ in pairs]
     )
     paths = ("--data", tmp_path, "--work", tmp_path / "work", "--results", tmp_path)
-    more = ("--seeds", "1,2", "--pairs", "2", "--rounds", "1", "--set", "depth=1")
+    more = ("--seeds", "1,2", "--draws", "2", "--set", "depth=1")
     monkeypatch.setattr(sys, "argv", ["many_pairs.py", *map(str, (*paths, *more))])
-    for name in ("many_pairs", "of_quarters"):
-        monkeypatch.setattr(many_pairs, name, lambda rows: f"{len(rows)} rows")
+    monkeypatch.setattr(many_pairs, "many_pairs", lambda rows: f"{len(rows)} rows")
     many_pairs.main()
+    names = ("ranked0", "pair0", "ranked1", "pair1")
     assert [name for name, *_ in calls] == ["base_1", "base_2"] + [
-        f"small_{choice}_{seed}"
-        for choice in ("ranked", "pair0", "pair1", *(f"quarter{n}" for n in range(4)))
-        for seed in (1, 2)
+        f"{choice}_{seed}" for choice in names for seed in (1, 2)
     ]
-    small = [settings for name, _, settings in calls if name.startswith("small")]
+    assert [seed for _, seed, *_ in calls[2:]] == [100, 200, 100, 200, 101, 201, 101, 201]
+    small = [settings for name, *_, settings in calls if "base" not in name]
     assert all("recipe=supervised" in own and own[-1] == "depth=1" for own in small)
-    assert calls[0][2] == () and calls[2][1] == ["x", "y", "z", "p4", "p2"]
+    assert calls[0][3] == ()
+    assert calls[2][2] == calls[6][2] == ["x", "y", "z", "p4", "p2"]
     rows = table.read(tmp_path / table.PAIRS)
-    assert [row["gain"] for row in rows] == ["0.1"] * 7 + ["0.2"] * 7
-    assert len({row["added"] for row in rows}) > 2
-    assert {row["added"] for row in rows if "quarter" in row["choice"]} == {"p1 p2"}
+    assert [row["gain"] for row in rows] == ["0.1"] * 4 + ["0.2"] * 4
+    assert len({row["added"] for row in rows if "pair" in row["choice"]}) > 2

@@ -268,6 +268,7 @@ def test_features_are_those_of_the_predicted_foreground(size, make_clear_run, da
 
 def test_cases_of_a_patient_count_by_their_foreground():
     nothing = Measures(np.zeros((0, 3, 1)), np.zeros((0, 3, 1)))
-    seen = Survey(nothing, np.zeros(0, int), np.array([[1.0], [5.0], [7.0]]), np.array([3, 1, 0]))
+    features = np.array([[0.0, 1.0], [4.0, 0.0], [7.0, 0.0]])
+    seen = Survey(nothing, np.zeros(0, int), features, np.array([3, 1, 0]))
     found = _features(seen, np.array([0, 0, 1]), 2)
-    np.testing.assert_allclose(found, [[2.0], [7.0]])
+    np.testing.assert_allclose(found, [[0.8, 0.6], [1.0, 0.0]])

@@ -5,7 +5,7 @@ import pytest
 
 from tfadvseg.ranking import selection
 from tfadvseg.ranking.measures import Measures
-from tfadvseg.ranking.selection import benefits, choose, shares
+from tfadvseg.ranking.selection import benefits, choose, directions, scaled, shares
 
 
 def test_shares_have_an_average_slice_added():
@@ -123,13 +123,26 @@ def test_equal_images_come_in_their_order():
     assert found.order.tolist() == [0, 1, 2] and found.novelty.tolist() == [1, 0, 0]
 
 
-def test_features_of_other_scales_count_alike():
+def test_where_features_lie_and_their_unit_do_not_count():
     generator = np.random.default_rng(1)
     features, benefit = generator.normal(size=(12, 3)), generator.random(12)
-    plain, scaled = (
+    plain, other = (
         choose(benefit, f, list(map(str, range(12))), np.zeros((0, 3)), [])
-        for f in (features, features * (1, 1000, 0.001) + 7)
+        for f in (features, features * 1000 + 7)
     )
-    assert plain.order.tolist() == scaled.order.tolist()
-    np.testing.assert_allclose(plain.novelty, scaled.novelty)
-    np.testing.assert_allclose(plain.gain, scaled.gain, atol=1e-5)
+    assert plain.order.tolist() == other.order.tolist()
+    np.testing.assert_allclose(plain.novelty, other.novelty)
+    np.testing.assert_allclose(plain.gain, other.gain, atol=1e-5)
+
+
+def test_scaled_by_hand():
+    """Squared distances 9, 16 and 25 of the three; each twice among nine pairs, and three of 0."""
+    corners = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+    unit = np.sqrt(2 * (9 + 16 + 25) / 9)
+    np.testing.assert_allclose(scaled(corners), (corners - [1, 4 / 3]) / unit)
+    assert not scaled(np.full((3, 2), 0.1)).any()
+
+
+def test_directions_have_length_one():
+    found = directions(np.array([[3.0, 4.0], [30.0, 40.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0.6, 0.8], [0, 0]])

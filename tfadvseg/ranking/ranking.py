@@ -18,7 +18,7 @@ from tfadvseg.progress import Progress, silent
 from tfadvseg.ranking.measures import INGREDIENTS
 from tfadvseg.ranking.observer import TINY, Observer, Survey
 from tfadvseg.ranking.pool import Pool, find_pool
-from tfadvseg.ranking.selection import benefits, choose, shares
+from tfadvseg.ranking.selection import benefits, choose, directions, shares
 from tfadvseg.run_folder import RunFolder, write_whole
 
 
@@ -106,7 +106,8 @@ def _ranked(pool: Pool, seen: Survey, known: Survey) -> tuple[Ranked, ...]:
     missing = shares(cases, typical)
     benefit = benefits(missing)
     patients, labelled = ([case.patient for case in c] for c in (pool.cases, pool.labelled))
-    choice = choose(benefit, seen.features, patients, known.features, labelled)
+    alike = directions(seen.features), patients, directions(known.features), labelled
+    choice = choose(benefit, *alike)
     of_patient = _rank_patients(patients, seen, labelled, known)
     result = []
     for place, index in enumerate(choice.order, start=1):
@@ -147,7 +148,7 @@ class Patients:
     Attributes:
         names: of the patients, sorted.
         benefit: (N,) how much is not known of each; 1 is the average of them.
-        features: (N, K) of each.
+        features: (N, K) of each, of length 1.
     """
 
     names: list[str]
@@ -167,11 +168,11 @@ class Patients:
 
 
 def _features(survey: Survey, groups: np.ndarray, number: int) -> np.ndarray:
-    """The features (number, K) of groups of cases, averaged over their foreground."""
+    """The directions (number, K) of groups of cases, averaged over their foreground."""
     weights = np.maximum(survey.foreground, TINY)
     sums = np.zeros((number, survey.features.shape[1]))
     np.add.at(sums, groups, survey.features * weights[:, np.newaxis])
-    return sums / np.bincount(groups, weights, minlength=number)[:, np.newaxis]
+    return directions(sums)
 
 
 def write_csv(ranking: Ranking, file: Path) -> None:

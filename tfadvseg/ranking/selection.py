@@ -28,9 +28,10 @@ more, but it stands for those like it that are yet to come. With few labels, wha
 more than what is odd (Hacohen, Dekel and Weinshall, ICML 2022, arXiv:2202.02794).
 
 The first `CHOSEN` are chosen so; nobody labels more at once, and the rest follow by their scores
-then. d is the distance of K standardised features, whose root mean square over two random images
-is 1; what is further away is another image. Of larger pools, gains are sums over `AUDIENCE` images,
-evenly spread.
+then. d is the distance of features, scaled so that its root mean square over two random images is
+1; what is further away is another image. The features are directions of activations, without their
+length: with them, gain goes better with what labels bring than with each activation standardised
+(docs/rank_results.md). Of larger pools, gains are sums over `AUDIENCE` images, evenly spread.
 """
 
 from __future__ import annotations
@@ -68,15 +69,22 @@ def benefits(shares: np.ndarray) -> np.ndarray:
     return (ingredients[:, known] / typical[known]).mean(axis=1)
 
 
-def standardised(features: np.ndarray) -> np.ndarray:
-    """Features (N, K) over sqrt(2 K), after each got mean 0 and deviation 1; constant ones are 0.
+def directions(features: np.ndarray) -> np.ndarray:
+    """Features (N, K) over their lengths: what is seen, not how much or how brightly; 0 stays."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, lengths, out=np.zeros_like(features), where=lengths > 0)
 
-    The root mean square distance of two rows is then 1.
+
+def scaled(features: np.ndarray) -> np.ndarray:
+    """Features (N, K), moved and scaled so that the root mean square distance of two rows is 1.
+
+    They are 0 where all rows are the same.
     """
-    deviation = features.std(axis=0)
-    varies = deviation > 1e-6 * np.abs(features).max(axis=0, initial=0)
-    kept = (features[:, varies] - features[:, varies].mean(axis=0)) / deviation[varies]
-    return kept / np.sqrt(2 * max(1, kept.shape[1]))
+    moved = features - features.mean(axis=0)
+    distance = np.sqrt(2 * moved.var(axis=0).sum())
+    if distance <= 1e-6 * np.abs(features).max(initial=0):
+        return np.zeros_like(moved)
+    return moved / distance
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ def choose(
         labelled_features: (L, K) of labelled images.
         labelled_patients: of these.
     """
-    every = standardised(np.concatenate([features, labelled_features]))
+    every = scaled(np.concatenate([features, labelled_features]))
     features, labelled_features = np.split(every, [len(benefit)])
     cover = Cover(benefit, features, labelled_features)
     owner = np.unique(patients, return_inverse=True)[1]
@@ -137,8 +145,8 @@ class Cover:
 
     Args:
         benefit: (N,) of the images.
-        features: (N, K) of the images, standardised.
-        labelled_features: (L, K) of labelled images, standardised alike.
+        features: (N, K) of the images, scaled.
+        labelled_features: (L, K) of labelled images, scaled alike.
 
     Attributes:
         novelty: (N,) of the images; of one that is labelled, when it was.
