@@ -28,7 +28,7 @@ def tables(folder: Path) -> str:
     Args:
         folder: with both files.
     """
-    return "\n".join([choices(read(folder / CHOICES)), _errors(read(folder / ERRORS))])
+    return "\n".join([choices(read(folder / CHOICES)), errors(read(folder / ERRORS))])
 
 
 def choices(runs: list[dict[str, str]]) -> str:
@@ -152,7 +152,7 @@ def _precisions(runs: list[dict[str, str]]) -> str:
     return f"Precision: {'; '.join(told)}.\n" if len(seeds) > 1 else ""
 
 
-def _errors(patients: list[dict[str, str]]) -> str:
+def errors(patients: list[dict[str, str]]) -> str:
     """How the benefit of the ranked patients goes with how wrong the model is about them."""
     seeds: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for one in patients:

@@ -76,9 +76,8 @@ compare semi_phantom $small phantom.yaml 3 $best,strong+lambda_semi=2,$others,$p
   --set image_size=64 batch_size=4 unlabelled_batch_size=4
 if is_wanted rank; then
   ranking="$here/../../benchmarks/ranking" folders=(--data "$data/acdc" --work runs/results/rank)
-  python "$ranking/run.py" "${folders[@]}" --seeds 0,1,2,3 --set precision=bfloat16
-  python "$ranking/run.py" "${folders[@]}" --seeds 4,5
   python "$ranking/many_pairs.py" "${folders[@]}"
+  python "$ranking/run.py" "${folders[@]}" --seeds 7,8,9
 fi
 if is_wanted outliers; then
   python "$here/../../benchmarks/outliers.py" --data "$data" --out "$here/outliers.json"
