@@ -175,6 +175,7 @@ def test_the_budget_counts_patients_and_images(plan):
     ("change", "words"),
     [
         ({"steps": 11}, "steps is 10 in the sweep that began there, received 11"),
+        ({"window": "minmax"}, "window is None in the sweep .* received 'minmax'"),
         ({"patients": 13}, "the patients of data or their classes"),
     ],
 )
