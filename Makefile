@@ -17,9 +17,10 @@ PIP_MEND = $(PIP_INSTALL) 'pip>=21.3'
 PACKAGING = pyproject.toml setup.py
 # Tests that follow each other share what their fixtures made: each process takes a run of them, then steals.
 PYTEST = -m pytest -n $(JOBS) --dist worksteal
-# What no version of a dependency changes: plain Python about folders, plans and texts, and the files in deploy/.
-VERSION_FREE = crossval/test_folds.py crossval/test_material.py crossval/test_plan.py data/checks data/folders \
-  deploy test_config.py test_docs.py
+# What no version of a dependency changes: plain Python about folders, plans and texts, and the files in deploy/;
+# and the benchmarks, which are not installed.
+VERSION_FREE = benchmarks crossval/test_folds.py crossval/test_material.py crossval/test_plan.py data/checks \
+  data/folders deploy test_config.py test_docs.py
 DATA = runs/demo-data
 RUN = runs/demo
 

@@ -116,17 +116,19 @@ def test_many_pairs_on_handmade_rows():
 
     def rows(seed, lead):
         runs = [(f"pair{n}", 0.5 + n / 100, n / 10) for n in range(3)]
-        runs += [(f"ranked{n}", 0.51 + lead, 0.4) for n in range(2)]
+        runs += [(f"ranked{n}", 0.51 + lead, 0.4) for n in range(2)] + [("ranked2", 0.0, 0.4)]
         return [
             {"seed": seed, "choice": name, "dice": str(dice), "gain": str(gain)}
             for name, dice, gain in runs
         ]
 
     lines = table.many_pairs([*rows("10", 0.02), *rows("9", -0.01), *rows("8", 0.04)]).splitlines()
-    assert lines[3] == "| 9 | 2, 3 | 0.500 (0.40) | 0.510 (0.10) | -1.0 |"
-    assert lines[4] == "| 10 | 2, 3 | 0.530 (0.40) | 0.510 (0.10) | +2.0 |"
+    assert lines[3] == "| 9 | 3, 3 | 0.500 (0.40) | 0.510 (0.10) | -1.0 |"
+    assert lines[4] == "| 10 | 3, 3 | 0.530 (0.40) | 0.510 (0.10) | +2.0 |"
     assert lines[5] == "| mean |  |  |  | +1.7 ±2.5 |"
-    assert lines[-1].endswith("with probability 0.25.")
+    assert "with probability 0.25." in lines[-1]
+    # Means: a third of each ranked Dice and of its lead is lost.
+    assert lines[-1].endswith("difference is -15.9 ±1.7 points, probability 1.")
 
 
 def test_by_signs_by_hand():
