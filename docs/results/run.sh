@@ -77,7 +77,7 @@ compare semi_phantom $small phantom.yaml 3 $best,strong+lambda_semi=2,$others,$p
 if is_wanted rank; then
   ranking="$here/../../benchmarks/ranking" folders=(--data "$data/acdc" --work runs/results/rank)
   python "$ranking/many_pairs.py" "${folders[@]}"
-  python "$ranking/run.py" "${folders[@]}" --seeds 7,8,9
+  python "$ranking/run.py" "${folders[@]}"
 fi
 if is_wanted outliers; then
   python "$here/../../benchmarks/outliers.py" --data "$data" --out "$here/outliers.json"
