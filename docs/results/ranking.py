@@ -42,6 +42,9 @@ Recipe `strong` from scratch, as `base`, with 2 patients more. `python benchmark
 """
 
 SEEN = """## Does it see errors?
+
+`python benchmarks/ranking/run.py`, with `--seeds 0,1,2,3 --set precision=bfloat16`, and with
+`--seeds 4,5`.
 """
 
 EARLIER = """## How the rule was found
@@ -54,8 +57,8 @@ were seen before:
 """
 
 PROBED = """So many pairs of patients were added at random, to small networks (48 pixels, 8 filters,
-recipe `supervised`), which are scored on the test patients, and to still smaller ones, trained by
-code that is gone, which are scored on the patients whose labels are hidden. The table has, by seed,
+recipe `supervised`), which are scored on the test patients, and to still smaller ones, which are
+scored on the patients whose labels are hidden, both by code that is gone. The table has, by seed,
 the Spearman correlation of what `rank` says of a pair with the Dice that its labels brought, and
 how likely such a mean or more is by chance. Seven measures of likeness were tried, each with
 several radii: that of directions was the best on average, so that its figure flatters. With the
