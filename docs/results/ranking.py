@@ -32,8 +32,9 @@ ALONE = """## Where labelled images alone teach
 Small networks (48 pixels, 8 filters, recipe `supervised`) learnt from the 3 patients and the first
 2 by rank, several times from other weights, and from the 3 patients and as many pairs at random.
 `gain` is what `rank` says of a pair. Seeds, which draw the 3 patients, and numbers of runs were
-decided beforehand; nothing about the rule was known from these seeds.
-`python benchmarks/ranking/many_pairs.py`. Dice on the test patients:
+decided beforehand, and nothing about the rule was known from these seeds; that medians judge was
+decided when the eighth training was done, because one by rank had lost a class, and before any with
+patients at random. `python benchmarks/ranking/many_pairs.py`. Dice on the test patients:
 """
 
 BOTH = """## Where unlabelled images teach too
