@@ -93,6 +93,7 @@ def evaluate(
     data: Path | None = None,
     split: str | None = None,
     checkpoint: str = "best",
+    predictor: Predictor | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Evaluates a run on one of its splits, or on another data folder.
@@ -105,6 +106,7 @@ def evaluate(
             of that split of the run, read from there.
         split: `test`, `val` or `train`; by default test where there is one, else val.
         checkpoint: `best` or `last`.
+        predictor: with that model, where it is loaded already.
         progress: wraps the cases to show how far it has come.
 
     Raises:
@@ -112,7 +114,7 @@ def evaluate(
     """
     folder = RunFolder(run)
     config = folder.read_config()
-    predictor = Predictor.load(run, checkpoint)
+    predictor = predictor or Predictor.load(run, checkpoint)
     root = data or Path(str(config.data))
     if data is not None and split is None:
         cases, split = list(_labelled(folder, root).values()), "all"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,18 +53,18 @@ def evaluate(
     RunFolder(run).read_config()
     with quiet_tensorflow():
         from tfadvseg import evaluation
+        from tfadvseg.inference.predictor import Predictor
         from tfadvseg.report.run_report import write_run_report
     from tfadvseg.progress import bar
     from tfadvseg.reporting import print_scores
 
-    console = terminal()
-    result = evaluation.evaluate(
-        run, data=data, split=split, checkpoint=checkpoint, progress=bar(console, "Evaluating")
-    )
+    console, predictor = terminal(), Predictor.load(run, checkpoint)
+    which: Any = {"data": data, "checkpoint": checkpoint, "predictor": predictor}
+    result = evaluation.evaluate(run, split=split, progress=bar(console, "Evaluating"), **which)
     print_scores(console, result)
     if file is not None:
         write_text(file, json.dumps(result, indent=1) + "\n")
         console.print(f"Wrote {file}")
     if report is not None:
-        write_run_report(run, content=result, data=data, checkpoint=checkpoint, file=report)
+        write_run_report(run, content=result, file=report, **which)
         console.print(f"Wrote {report}")

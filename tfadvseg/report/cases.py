@@ -144,10 +144,14 @@ def load_slice(case: Case, slice_axis: str, ignore_label: int) -> Slice:
 
 
 def predict(
-    run: Path, slices: Mapping[str, Slice], checkpoint: str = "best"
+    run: Path,
+    slices: Mapping[str, Slice],
+    checkpoint: str = "best",
+    predictor: Predictor | None = None,
 ) -> dict[str, Predicted]:
     """What the model of a run says of some slices, by the names that they are given under."""
-    predictor, calibration = Predictor.load(run, checkpoint), Calibration.find(run, checkpoint)
+    predictor = predictor or Predictor.load(run, checkpoint)
+    calibration = Calibration.find(run, checkpoint)
     found = {}
     with _many_models():
         for name, one in slices.items():

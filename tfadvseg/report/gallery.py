@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.progress import Progress, silent
 from tfadvseg.report import page
 from tfadvseg.report.cases import Predicted, Slice, choose, find_cases, load_slice, predict
@@ -16,7 +17,12 @@ from tfadvseg.run_folder import RunFolder
 
 
 def run_gallery(
-    run: Path, result: Result, *, data: Path | None = None, checkpoint: str = "best"
+    run: Path,
+    result: Result,
+    *,
+    data: Path | None = None,
+    checkpoint: str = "best",
+    predictor: Predictor | None = None,
 ) -> str:
     """The best, the median and the worst case of a run.
 
@@ -25,12 +31,13 @@ def run_gallery(
         result: its scores, whose cases are chosen from.
         data: where they lie; None for the run's own data folder.
         checkpoint: which model predicts.
+        predictor: with that model, where it is loaded already.
     """
     chosen = choose([result])
     slices = _load(run, list(chosen), data, checkpoint)
     if isinstance(slices, str):
         return page.paragraph(f"No pictures: {slices}.")
-    predicted = predict(run, slices, checkpoint)
+    predicted = predict(run, slices, checkpoint, predictor)
     shown = {name: one.around([predicted[name].mask]) for name, one in slices.items()}
     parts = (
         _case(rank, shown[name], result.cases[name], _panels(shown[name], predicted[name]))

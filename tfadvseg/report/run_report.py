@@ -9,6 +9,7 @@ from typing import Any
 
 from tfadvseg.config import Config
 from tfadvseg.health import all_troubles, best_model
+from tfadvseg.inference.predictor import Predictor
 from tfadvseg.metrics import SCORES, mean
 from tfadvseg.report import curves, page
 from tfadvseg.report.confidence import confidence
@@ -54,6 +55,7 @@ def write_run_report(
     content: Mapping[str, Any] | None = None,
     data: Path | None = None,
     checkpoint: str = "best",
+    predictor: Predictor | None = None,
     file: Path | None = None,
 ) -> Path:
     """Writes the page of a run.
@@ -63,6 +65,7 @@ def write_run_report(
         content: scores as in `metrics.json`; None for those that are there, if any.
         data: where their cases lie; None for the run's own data folder.
         checkpoint: the model that they are of, `best` or `last`.
+        predictor: with that model, where it is loaded already.
         file: to write; None for `report.html` in the run folder.
 
     Returns:
@@ -79,21 +82,21 @@ def write_run_report(
     elif (run / "metrics.json").is_file():
         result = load_result(run / "metrics.json")
     file = file or run / "report.html"
-    write_text(file, _page(folder, result, data, checkpoint))
+    gallery = ""
+    if result is not None:
+        gallery = run_gallery(run, result, data=data, checkpoint=checkpoint, predictor=predictor)
+    write_text(file, _page(folder, result, gallery))
     return file
 
 
-def _page(folder: RunFolder, result: Result | None, data: Path | None, checkpoint: str) -> str:
+def _page(folder: RunFolder, result: Result | None, gallery: str) -> str:
     config, history = folder.read_config(), read_history(folder.path)
     drawn = curves.run_curves(history)
     sections = [
         page.paragraph(_summary(config, history, result)),
         _warnings(history, config),
         page.section("Scores", _scores(result)) if result else "",
-        page.section(
-            "Cases",
-            run_gallery(folder.path, result, data=data, checkpoint=checkpoint) if result else "",
-        ),
+        page.section("Cases", gallery),
         page.section("Confidence", confidence(result)) if result else "",
         page.section("Training", drawn, page.paragraph(CURVES, "note")) if drawn else "",
         _trust(folder.path / "trust.json", history),

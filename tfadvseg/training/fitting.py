@@ -133,14 +133,13 @@ def _stopped(folder: RunFolder) -> str:
 
 def finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
     """Calibrates the best model, evaluates it on the test split, else validation, and reports."""
-    result = None
+    result, best = None, Predictor.load(folder.path)
     if split.val:
-        predictor = Predictor.load(folder.path)
-        calibrate(predictor, split.val, bar(console, "Calibrating")).write(folder.path)
+        calibrate(best, split.val, bar(console, "Calibrating")).write(folder.path)
     if split.test or split.val:
-        result = evaluate(folder.path, progress=bar(console, "Evaluating"))
+        result = evaluate(folder.path, predictor=best, progress=bar(console, "Evaluating"))
         folder.write_json("metrics.json", result)
     else:
         console.print("No validation or test patient: best.keras is the last model, unjudged.")
-    write_run_report(folder.path)
+    write_run_report(folder.path, predictor=best)
     return result
