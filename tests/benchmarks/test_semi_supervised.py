@@ -395,7 +395,7 @@ def test_a_wrong_call_is_refused(shared_phantom, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command_trains_keeps_skips_and_tells_failures(shared_phantom, tiny, tmp_path):
+def test_the_command_trains_keeps_skips_and_tells_failures(shared_phantom, tiny, tmp_path, capsys):
     out, kept = tmp_path / "runs", tmp_path / "kept"
     given = [f"{name}={value}" for name, value in {**tiny, "steps": 2}.items()]
     arguments = call(shared_phantom, "--out", str(out), "--results", str(kept), "--set", *given)
@@ -414,13 +414,13 @@ def test_the_command_trains_keeps_skips_and_tells_failures(shared_phantom, tiny,
     assert list(json.loads((folder / "split.json").read_text())) == ["patients"]
     made_with = json.loads((folder / "environment.json").read_text())
     assert made_with["tensorflow"] == tf.__version__ and "platform" not in made_with
-    again = subprocess.run(script, capture_output=True, text=True)
-    assert "3 of 4 runs are finished." in again.stdout
-    other = subprocess.run([*script, "--set", "steps=4"], capture_output=True, text=True)
-    assert other.returncode == 2 and "this run has steps 2, wanted is 4" in other.stderr
-    default = [part for part in script if not part.startswith("base_filters=")]  # that is 16
-    other = subprocess.run(default, capture_output=True, text=True)
-    assert other.returncode == 2 and "this run has base_filters 4, wanted is 16" in other.stderr
+    again = script[2:]  # in this process
+    assert run.main(again) == 1 and "3 of 4 runs are finished." in capsys.readouterr().out
+    assert run.main([*again, "--set", "steps=4"]) == 2
+    assert "this run has steps 2, wanted is 4" in capsys.readouterr().err
+    default = [part for part in again if not part.startswith("base_filters=")]  # that is 16
+    assert run.main(default) == 2
+    assert "this run has base_filters 4, wanted is 16" in capsys.readouterr().err
 
 
 # === Tables ===

@@ -90,7 +90,7 @@ def test_the_same_command_resumes(workspace, tiny_options):
 
 @pytest.mark.slow
 def test_fit_without_data_trains_on_a_phantom_beside_the_run(workspace, tiny_options):
-    run(workspace, "fit", *tiny_options, "--set=steps=2")
+    run(workspace, "fit", "--recipe=supervised", *tiny_options, "--set=steps=2")
     assert (workspace / "runs" / "phantom-data" / "cases.csv").is_file()
     assert (workspace / "runs" / "phantom" / "metrics.json").is_file()
 

@@ -16,15 +16,12 @@ def test_what_is_no_run_is_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_it_says_what_it_compared_and_wrote(tmp_path, shared_phantom, tiny_options):
-    run = tmp_path / "run"
-    fit = ["fit", "--data", shared_phantom, "--out", run, "--recipe", "adversarial", *tiny_options]
-    assert CliRunner().invoke(main, list(map(str, fit))).exit_code == 0
-    result = call("savedmodel", run, "--out", tmp_path / "models" / "net", "--confidence")
+def test_it_says_what_it_compared_and_wrote(tmp_path, adversarial_run):
+    out = tmp_path / "models" / "net"
+    result = call("savedmodel", adversarial_run, "--out", out, "--confidence")
     assert result.exit_code == 0, result.output
     assert "0 of " in result.stdout and "mask pixels differ" in result.stdout
-    wrote = f"Wrote {tmp_path / 'models' / 'net' / '1'} (model card: "
-    assert wrote in result.stdout.replace("\n", "")
+    assert f"Wrote {out / '1'} (model card: " in result.stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize("kind", ["tensorrt", "tftrt"])

@@ -16,6 +16,7 @@ def test_recipe_strong_is_timed_with_a_discriminator_though_its_masks_are_not_re
     assert build_model(config).discriminator.reduction == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["paper", "strong"])
 def test_a_step_with_unlabelled_images_is_timed(recipe, tiny):
     config = Config(**tiny, recipe=recipe, classes=("background", "a"), channels=1)

@@ -132,12 +132,17 @@ def test_a_run_that_is_killed_twice_resumes_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_a_resumed_run_computes_as_before(shared_phantom, tiny, tmp_path, monkeypatch):
+def test_a_resumed_run_computes_as_before_and_repeats_no_warning(
+    shared_phantom, tiny, tmp_path, monkeypatch
+):
+    """Killed right after the checkpoint of the round whose warning it is."""
+    monkeypatch.setattr(session, "troubles", lambda history, *_: {"odd": "something is odd"})
+    said = [Console(file=StringIO()), Console(file=StringIO())]
     config = Config(**tiny, data=str(shared_phantom), precision="bfloat16", recipe="supervised")
     with monkeypatch.context() as patch:
-        kill_after(patch, 1)
+        kill_after(patch, 2)
         with pytest.raises(Killed):
-            fit(config, tmp_path / "run")
+            fit(config, tmp_path / "run", console=said[0])
     seen, original = [], RunFolder.save_checkpoint
 
     def save(self, model, *args, **kwargs):
@@ -145,7 +150,8 @@ def test_a_resumed_run_computes_as_before(shared_phantom, tiny, tmp_path, monkey
         original(self, model, *args, **kwargs)
 
     monkeypatch.setattr(RunFolder, "save_checkpoint", save)
-    fit(config, tmp_path / "run", resume=True)
+    fit(config, tmp_path / "run", resume=True, console=said[1])
+    assert [one.file.getvalue().count("something is odd") for one in said] == [1, 0]
     assert seen and all("bfloat16" in types for types in seen)
     assert keras.config.dtype_policy().name == "float32"  # nothing is left behind
 
@@ -165,6 +171,7 @@ def test_resuming_a_finished_run_trains_nothing(finished):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("saves", "words"), [(1, "step 2 is safe: go on"), (0, "yet: begin again")]
 )
@@ -222,19 +229,7 @@ def test_who_stops_a_run_while_it_begins_leaves_no_half_of_it(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_run_does_not_repeat_its_warnings(shared_phantom, tiny, tmp_path, monkeypatch):
-    """Killed right after the checkpoint of the round whose warning it is."""
-    monkeypatch.setattr(session, "troubles", lambda history, *_: {"odd": "something is odd"})
-    config = Config(**tiny, data=str(shared_phantom), recipe="supervised")
-    said = [Console(file=StringIO()), Console(file=StringIO())]
-    with monkeypatch.context() as patch:
-        kill_after(patch, 2)
-        with pytest.raises(Killed):
-            fit(config, tmp_path / "run", console=said[0])
-    fit(config, tmp_path / "run", resume=True, console=said[1])
-    assert [one.file.getvalue().count("something is odd") for one in said] == [1, 0]
-
-
+@pytest.mark.slow
 def test_a_better_model_does_not_keep_the_calibration_of_the_last_best(
     shared_phantom, tiny, tmp_path, monkeypatch
 ):
@@ -262,12 +257,6 @@ def test_resume_refuses_other_data(finished, shared_phantom, phantom, tmp_path):
     (phantom / "masks" / f"{split['labelled'][0]}.png").unlink()
     with pytest.raises(InputError, match="not those that this run began with"):
         fit(Config(), run, resume=True)
-
-
-@pytest.mark.slow
-def test_the_same_seed_gives_the_same_run(finished, shared_phantom, tiny, tmp_path):
-    config = Config(**tiny, data=str(shared_phantom), labelled_patients=1)
-    assert fit(config, tmp_path / "again") == finished[1]
 
 
 @pytest.mark.parametrize(
@@ -340,6 +329,7 @@ def test_early_stopping_waits_for_the_unlabelled_images(shared_phantom, tiny, tm
     assert [row["step"] for row in history_of(tmp_path / "run")][-3:] == ["10", "12", "14"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:3 of 12 masks have no foreground", "ignore:no class in any")
 def test_validation_masks_without_a_class_judge_nothing(phantom, tiny, tmp_path):
     """As without validation: told, the last model is the best, and nothing stops early."""
@@ -358,6 +348,7 @@ def test_validation_masks_without_a_class_judge_nothing(phantom, tiny, tmp_path)
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_a_class_that_validation_masks_do_not_show_has_no_part_in_the_best(
     shared_phantom, tiny, tmp_path, monkeypatch
 ):
@@ -374,6 +365,7 @@ def test_a_class_that_validation_masks_do_not_show_has_no_part_in_the_best(
     assert float(row["val_miou"]) == pytest.approx(0.7)
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_replace_no_checkpoint(
     shared_phantom, tiny, tmp_path, monkeypatch
 ):
@@ -471,6 +463,7 @@ def test_evaluate_on_a_moved_data_folder(finished, phantom):
     assert everything["split"] == "all" and everything["cases"] == 12
 
 
+@pytest.mark.slow
 def test_volumes_are_trained_on_and_measured_in_mm(tmp_path, tiny):
     write_phantom(tmp_path / "p", patients=4, slices=3, size=48, format="nifti")
     settings = {**tiny, "labelled_patients": 1, "spacing_mm": 360 / 32}

@@ -21,9 +21,13 @@ from tfadvseg.training import fit, session
 from tfadvseg.training.pseudo_labels import Examiner
 
 
+def strong(data, tiny):
+    return Config(**tiny, data=str(data), recipe="strong", labelled_patients=1)
+
+
 @pytest.fixture
 def config(shared_phantom, tiny):
-    return Config(**tiny, data=str(shared_phantom), recipe="strong", labelled_patients=1)
+    return strong(shared_phantom, tiny)
 
 
 def rows_of(run):
@@ -44,34 +48,56 @@ def killed_when(condition, patch, folder):
     return folder
 
 
-@pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, read_page):
-    with monkeypatch.context() as patch:
-        killed_when(lambda state: len(state["history"]) == 2, patch, tmp_path / "run")
-        whole = fit(config, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def resumed(shared_phantom, tiny, tmp_path_factory):
+    """Two runs, one of which was killed and resumed, and whom the examiner of the whole asked."""
+    config, asked = strong(shared_phantom, tiny), []
+    folder = tmp_path_factory.mktemp("runs")
+
+    class Spy(Examiner):
+        def __init__(self, model, pool, ignore_label):
+            asked.append(set(pool.patients))
+            super().__init__(model, pool, ignore_label)
+
+    with pytest.MonkeyPatch.context() as patch:
+        killed_when(lambda state: len(state["history"]) == 2, patch, folder / "run")
+        whole = fit(config, folder / "whole", examiner=Spy)
     keras.utils.set_random_seed(12345)
-    assert fit(config, tmp_path / "run", resume=True) == whole
-    models = [keras.models.load_model(tmp_path / run / "last.keras") for run in ("whole", "run")]
+    assert fit(config, folder / "run", resume=True) == whole
+    return folder, asked
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_weights(resumed, config, read_page):
+    folder, _ = resumed
+    models = [keras.models.load_model(folder / run / "last.keras") for run in ("whole", "run")]
     assert isinstance(models[0], TeacherSegmenter)
     for ours, theirs in zip(*(model.variables for model in models), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    rows, classes = rows_of(tmp_path / "run"), config.classes or ("background", "aorta")
+    rows, classes = rows_of(folder / "run"), config.classes or ("background", "aorta")
     assert [row["stage"] for row in rows] == ["adversarial", *["semi-supervised"] * 3]
     assert rows == [
         {**r, "steps_per_second": s["steps_per_second"]}
-        for r, s in zip(rows_of(tmp_path / "whole"), rows, strict=True)
+        for r, s in zip(rows_of(folder / "whole"), rows, strict=True)
     ]
     for name in classes[:2]:
         for column in (f"trusted {name}", f"kept {name}"):
             assert rows[0][column] == "" and 0 <= float(rows[1][column]) <= 1
-    records = [json.loads((tmp_path / run / "trust.json").read_text()) for run in ("whole", "run")]
+    records = [json.loads((folder / run / "trust.json").read_text()) for run in ("whole", "run")]
     assert records[0] == records[1]
     assert [one["step"] for one in records[0]["rounds"]] == [int(row["step"]) for row in rows[:-1]]
-    page = read_page(tmp_path / "run" / "report.html")
+    page = read_page(folder / "run" / "report.html")
     assert "Pseudo-labels" in page.headings
     assert all(
         chart in page.text for chart in ("Kept", "Trusted", "Precision", "Right, from step 4 on")
     )
+
+
+@pytest.mark.slow
+def test_thresholds_are_found_on_patients_that_s_does_not_train_on(resumed):
+    folder, asked = resumed
+    split = json.loads((folder / "whole" / "split.json").read_text())["patients"]
+    assert asked == [set(split["val"])] and not asked[0] & set(split["labelled"])
 
 
 def test_what_a_recipe_decides_is_written_down(config):
@@ -80,19 +106,6 @@ def test_what_a_recipe_decides_is_written_down(config):
     paper, _ = prepare(config.replace(recipe="paper"))
     assert (paper.t_semi, paper.lambda_semi, paper.warmup) == (0.2, 0.1, config.warmup or 0.3)
     assert prepare(config.replace(lambda_semi=0.7))[0].lambda_semi == 0.7
-
-
-def test_thresholds_are_found_on_patients_that_s_does_not_train_on(config, tmp_path):
-    asked = []
-
-    class Spy(Examiner):
-        def __init__(self, model, pool, ignore_label):
-            asked.append(set(pool.patients))
-            super().__init__(model, pool, ignore_label)
-
-    fit(config.replace(steps=4), tmp_path / "run", examiner=Spy)
-    split = json.loads((tmp_path / "run" / "split.json").read_text())["patients"]
-    assert asked == [set(split["val"])] and not asked[0] & set(split["labelled"])
 
 
 def test_a_class_that_no_validation_patient_shows_is_told(config, tmp_path):
@@ -148,21 +161,15 @@ def noise(tmp_path):
     return folder.parent
 
 
-@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
-@pytest.mark.parametrize("exclude", [False, True])
-def test_unlabelled_images_of_another_kind(config, noise, exclude, tmp_path, read_page):
-    """A hidden training patient is like the others; bright noise is not."""
-    config = config.replace(unlabelled=str(noise), exclude_outliers=exclude, steps=8)
-    console = Console(record=True, width=200)
-    fit(config.replace(warmup=0.5), tmp_path / "run", console=console)
-    record = json.loads((tmp_path / "run" / "outliers.json").read_text())
+def tells_of_outliers(run, console, page, exclude):
+    """That the command and the report say who is unlike the others, and what was done."""
+    record = json.loads((run / "outliers.json").read_text())
     beyond = {name for name, far in record["patients"].items() if far > record["limit"]}
     assert {"noise_1", "noise_2"} <= beyond and record["excluded"] == exclude
     told = " ".join(console.export_text().split())
     assert f"{len(beyond)} of 3 unlabelled patients are unlike the labelled ones" in told
     left = 3 - len(beyond)
     assert (f"They are left out, {left} are left." in told) == exclude
-    page = read_page(tmp_path / "run" / "report.html").text
     assert f"{'left out' if exclude else 'used all the same'}: noise_" in page
     assert ("unlabelled, with those left out" in page) == exclude
     assert "best.keras is the model of step" in told and "best.keras is the model of step" in page
@@ -171,13 +178,25 @@ def test_unlabelled_images_of_another_kind(config, noise, exclude, tmp_path, rea
     assert ("Leave them out with --exclude-outliers." in told) != exclude
 
 
+@pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
+def test_unlabelled_images_of_another_kind_are_told(config, noise, tmp_path, read_page):
+    """A hidden training patient is like the others; bright noise is not."""
+    console, run = Console(record=True, width=200), tmp_path / "run"
+    fit(config.replace(unlabelled=str(noise), steps=8, warmup=0.5), run, console=console)
+    tells_of_outliers(run, console, read_page(run / "report.html").text, exclude=False)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:8-bit images of 2 patients")
-def test_a_resumed_run_leaves_out_whom_it_left_out(config, noise, tmp_path, monkeypatch):
+def test_unlabelled_images_of_another_kind_are_left_out_after_resume_too(
+    config, noise, tmp_path, monkeypatch, read_page
+):
     config = config.replace(unlabelled=str(noise), exclude_outliers=True, steps=8, warmup=0.5)
+    console, run = Console(record=True, width=200), tmp_path / "whole"
     with monkeypatch.context() as patch:
         killed = killed_when(lambda state: state.get("outliers"), patch, tmp_path / "killed")
-        whole = fit(config, tmp_path / "whole")
+        whole = fit(config, run, console=console)
+    tells_of_outliers(run, console, read_page(run / "report.html").text, exclude=True)
     make_stream, used = session.training_stream, []
 
     def spy(labelled, unlabelled, **options):
@@ -215,6 +234,7 @@ def falling(monkeypatch):
     monkeypatch.setattr(session, "score_cases", score)
 
 
+@pytest.mark.slow
 def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, read_page):
     """Back to the first round's model, and on without unlabelled images; also when resumed."""
     trust_all(monkeypatch)
@@ -237,6 +257,7 @@ def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, 
     assert f"Step 10: {told}" in read_page(tmp_path / "run" / "report.html").text
 
 
+@pytest.mark.slow
 def test_no_unlabelled_image_is_used_once_the_stage_is_given_up(config, tmp_path, falling):
     """Though D would learn from them before the stage."""
     settings = {"recipe": "paper", "discriminator_fakes": "both", "t_semi": 0.0}

@@ -57,13 +57,22 @@ def test_a_run_tells_no_name_and_no_id(tmp_path, folder, tiny_options):
     (tmp_path / "check").mkdir()
     assert told(run("data", "check", folder, *files), tmp_path / "check") == set()
     again = tmp_path / "again"
-    run("fit", "--data", folder, "--out", again, "--recipe=supervised", *tiny_options)
+    run(
+        "fit",
+        "--data",
+        folder,
+        "--out",
+        again,
+        "--recipe=supervised",
+        *tiny_options,
+        "--set=steps=2",
+    )
     assert json.loads((again / "split.json").read_text())["patients"] == patients
 
 
 def test_who_asks_for_identifiers_gets_them(tmp_path, folder, tiny_options):
     out = tmp_path / "run"
-    options = ("--recipe=supervised", "--keep-identifiers", *tiny_options)
+    options = ("--recipe=supervised", "--keep-identifiers", *tiny_options, "--set=steps=2")
     run("fit", "--data", folder, "--out", out, *options)
     patients = json.loads((out / "split.json").read_text())["patients"]
     assert {name for part in patients.values() for name in part} == {f"4711-{k}" for k in range(3)}
