@@ -25,7 +25,7 @@ DATA = runs/demo-data
 RUN = runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest triton-env lint bench clean oldest-python triton-python
+.PHONY: help demo test test-oldest dev-env oldest-env triton-env lint bench clean oldest-python triton-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,10 @@ test: $(VENV)/.installed-dev ## run the tests (ARGS="..." goes to pytest)
 
 test-oldest: $(OLDEST_VENV)/.installed ## run the suite's core on the oldest Python and TensorFlow claimed
 	$(OLDEST_VENV)/bin/python $(PYTEST) -m "not slow" $(VERSION_FREE:%=--ignore tests/%) $(ARGS)
+
+dev-env: $(VENV)/.installed-dev ## install what `make test` and `make lint` need, which they do too
+
+oldest-env: $(OLDEST_VENV)/.installed ## install the oldest versions claimed, which `make test-oldest` does too
 
 triton-env: $(TRITON_VENV)/.installed ## install the real Triton, 600 MB, which `make test` then uses
 
