@@ -366,6 +366,20 @@ def test_a_class_that_validation_masks_do_not_show_has_no_part_in_the_best(
 
 
 @pytest.mark.slow
+def test_a_run_that_nobody_judges_ends_with_its_last_model(
+    shared_phantom, tiny, tmp_path, read_page
+):
+    nobody = {"val_patients": 0, "test_patients": 0, "recipe": "supervised", "steps": 2}
+    console, run = Console(record=True, width=200), tmp_path / "run"
+    assert fit(Config(**{**tiny, **nobody}, data=str(shared_phantom)), run, console=console) is None
+    assert "best.keras is the last model, unjudged" in console.export_text()
+    assert "There are no scores" in read_page(run / "report.html").text
+    assert not (run / "metrics.json").exists() and not (run / "calibration.json").exists()
+    files = [(run / f"{name}.keras").read_bytes() for name in ("best", "last")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_replace_no_checkpoint(
     shared_phantom, tiny, tmp_path, monkeypatch
 ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -59,12 +58,25 @@ def evaluate(
     from tfadvseg.reporting import print_scores
 
     console, predictor = terminal(), Predictor.load(run, checkpoint)
-    which: Any = {"data": data, "checkpoint": checkpoint, "predictor": predictor}
-    result = evaluation.evaluate(run, split=split, progress=bar(console, "Evaluating"), **which)
+    result = evaluation.evaluate(
+        run,
+        data=data,
+        split=split,
+        checkpoint=checkpoint,
+        predictor=predictor,
+        progress=bar(console, "Evaluating"),
+    )
     print_scores(console, result)
     if file is not None:
         write_text(file, json.dumps(result, indent=1) + "\n")
         console.print(f"Wrote {file}")
     if report is not None:
-        write_run_report(run, content=result, file=report, **which)
+        write_run_report(
+            run,
+            content=result,
+            data=data,
+            checkpoint=checkpoint,
+            predictor=predictor,
+            file=report,
+        )
         console.print(f"Wrote {report}")

@@ -133,13 +133,14 @@ def _stopped(folder: RunFolder) -> str:
 
 def finish(folder: RunFolder, split: Split, console: Console) -> dict[str, Any] | None:
     """Calibrates the best model, evaluates it on the test split, else validation, and reports."""
-    result, best = None, Predictor.load(folder.path)
+    if not (split.test or split.val):
+        console.print("No validation or test patient: best.keras is the last model, unjudged.")
+        write_run_report(folder.path)
+        return None
+    best = Predictor.load(folder.path)
     if split.val:
         calibrate(best, split.val, bar(console, "Calibrating")).write(folder.path)
-    if split.test or split.val:
-        result = evaluate(folder.path, predictor=best, progress=bar(console, "Evaluating"))
-        folder.write_json("metrics.json", result)
-    else:
-        console.print("No validation or test patient: best.keras is the last model, unjudged.")
+    result = evaluate(folder.path, predictor=best, progress=bar(console, "Evaluating"))
+    folder.write_json("metrics.json", result)
     write_run_report(folder.path, predictor=best)
     return result
