@@ -39,13 +39,14 @@ patients at random. `python benchmarks/ranking/many_pairs.py`. Dice on the test 
 
 BOTH = """## Where unlabelled images teach too
 
-Recipe `strong` from scratch, as `base`, with 2 patients more. `python benchmarks/ranking/run.py`.
+Recipe `strong` from scratch, as `base`, with 2 patients more; the first seeds of those above.
+`python benchmarks/ranking/run.py`.
 """
 
 SEEN = """## Does it see errors?
 
-`python benchmarks/ranking/run.py`, with `--seeds 0,1,2,3 --set precision=bfloat16`, and with
-`--seeds 4,5`.
+`python benchmarks/ranking/run.py`, with `--seeds 0,1,2,3 --set precision=bfloat16`, with
+`--seeds 4,5`, and as above.
 """
 
 EARLIER = """## How the rule was found
