@@ -68,7 +68,7 @@ def examine(data: Path, name: str) -> dict[str, Any]:
         augmentations=config.augment,
         seed=config.seed,
     )
-    model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
+    model.fit(stream(0), steps_per_epoch=steps, verbose=0, shuffle=False)
     pools = {"its own unlabelled": split.unlabelled}
     for other in STRANGERS[name]:
         pools[other] = read_unlabelled_folder(data / other)[:MOST]

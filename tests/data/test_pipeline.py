@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfadvseg.config import AUGMENTATIONS
+from tfadvseg.data import pipeline
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.formats.raster import write_png
 from tfadvseg.data.geometry import Geometry
@@ -30,9 +31,13 @@ def numbered(count, labelled=True):
     return Pool(images, images[..., 0].astype(np.uint8) if labelled else None)
 
 
-def stream(labelled, unlabelled=None, **settings):
+def make(labelled, unlabelled=None, **settings):
     defaults = {"batch_size": 2, "unlabelled_batch_size": 3, "augmentations": (), "seed": 0}
     return training_stream(labelled, unlabelled, **{**defaults, **settings})
+
+
+def stream(labelled, unlabelled=None, **settings):
+    return make(labelled, unlabelled, **settings)(0)
 
 
 def take(batches, count):
@@ -117,14 +122,30 @@ def test_seed_decides_order_and_augmentation(pools, seed):
 
 
 @pytest.mark.parametrize("augmentations", [(), AUGMENTATIONS])
-@pytest.mark.parametrize("start", [1, 4, 7])
-def test_a_stream_that_starts_later_goes_on_exactly(pools, seed, augmentations, start):
-    settings = {"seed": seed, "augmentations": augmentations}
-    whole = take(stream(*pools, **settings), 10)
-    rest = take(stream(*pools, start_step=start, **settings), 10 - start)
-    for a, b in zip(whole[start:], rest, strict=True):
-        for x, y in zip(flat(a), flat(b), strict=True):
-            np.testing.assert_array_equal(x, y)
+def test_a_stream_that_starts_later_goes_on_exactly(pools, seed, augmentations):
+    """In the next round of a run, and in another process that resumes it."""
+    made, resumed = (make(*pools, seed=seed, augmentations=augmentations) for _ in range(2))
+    whole = take(made(0), 10)
+    for start, starting_at in ((1, made), (7, made), (4, resumed)):
+        rest = take(starting_at(start), 10 - start)
+        for a, b in zip(whole[start:], rest, strict=True):
+            for x, y in zip(flat(a), flat(b), strict=True):
+                np.testing.assert_array_equal(x, y)
+
+
+def test_the_augmentation_is_traced_once(pools, monkeypatch):
+    """That takes a second with all of it, and a run starts the stream anew in every round."""
+    traced, original = [], pipeline.recolour
+
+    def spy(images, augmentations, step_seed):
+        traced.append(images)
+        return original(images, augmentations, step_seed)
+
+    monkeypatch.setattr(pipeline, "recolour", spy)
+    starting_at = make(*pools, augmentations=AUGMENTATIONS)
+    for start in (0, 3, 6):
+        take(starting_at(start), 1)
+    assert len(traced) == 2  # labelled and unlabelled
 
 
 def test_views_are_the_images_as_they_are_and_changed(pools, seed):

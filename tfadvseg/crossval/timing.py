@@ -94,7 +94,7 @@ def _seconds_a_step(model: AdversarialSegmenter, config: Config, stage: str) -> 
         augmentations=config.augment,
         views=model.takes_views,
         seed=config.seed,
-    )
+    )(0)
 
     def timed(steps: int) -> float:
         began = time.perf_counter()

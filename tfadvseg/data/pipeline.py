@@ -19,6 +19,8 @@ from tfadvseg.data.preprocess import Preprocessing, batches
 from tfadvseg.progress import Progress, silent
 from tfadvseg.sampling import Views, linear
 
+Stream = Callable[[int], tf.data.Dataset]  # the batches from a step on
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -125,8 +127,7 @@ def training_stream(
     augmentations: Sequence[str],
     seed: int,
     views: bool = False,
-    start_step: int = 0,
-) -> tf.data.Dataset:
+) -> Stream:
     """An endless stream of `((images, masks), unlabelled)`, one element an optimizer step.
 
     Each of the two streams is shuffled and repeated on its own and keeps its own batch size.
@@ -141,17 +142,26 @@ def training_stream(
         augmentations: changes to make, see `augment.move` and `augment.recolour`.
         seed: of the order and of the augmentation.
         views: whether an unlabelled batch is `Views`: the images as they are, and changed.
-        start_step: the step that the first batch is for.
+
+    Returns:
+        What gives the stream from a step on, as each round of training asks for it; graphs are
+        traced at the first call only.
     """
     changes = tuple(augmentations)
-    streams = [_stream(labelled, batch_size, changes, (seed, 0), start_step)]
-    if unlabelled is None:
-        stream = streams[0].map(lambda images, masks: ((images, masks), None))
-    else:
+    streams = [_stream(labelled, batch_size, changes, (seed, 0))]
+    if unlabelled is not None:
         size, seeds = unlabelled_batch_size, (seed, 1)
-        streams.append(_stream(unlabelled, size, changes, seeds, start_step, views=views))
-        stream = tf.data.Dataset.zip(tuple(streams))
-    return stream.prefetch(2).with_options(_untuned())
+        streams.append(_stream(unlabelled, size, changes, seeds, views=views))
+
+    def starting_at(step: int) -> tf.data.Dataset:
+        parts = tuple(stream(step) for stream in streams)
+        if unlabelled is None:
+            stream = parts[0].map(lambda images, masks: ((images, masks), None))
+        else:
+            stream = tf.data.Dataset.zip(parts)
+        return stream.prefetch(2).with_options(_untuned())
+
+    return starting_at
 
 
 def _untuned() -> tf.data.Options:
@@ -166,15 +176,11 @@ def _stream(
     batch_size: int,
     augmentations: Sequence[str],
     seed: tuple[int, int],
-    start_step: int,
     *,
     views: bool = False,
-) -> tf.data.Dataset:
+) -> Stream:
     """Batches of one pool: order -> gather from memory -> augment."""
     count, masks = len(pool.images), pool.masks
-    order = tf.data.Dataset.range(count).shuffle(count, seed=hash_seed(seed)).repeat()
-    batches = order.skip(start_step * batch_size).batch(batch_size, drop_remainder=True)
-    steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
     image_shape = (batch_size, *pool.images.shape[1:])
 
     def gather(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -185,6 +191,7 @@ def _stream(
         labels = tf.numpy_function(lambda i: masks[i], [indices], tf.uint8, stateful=False)
         return images, tf.cast(tf.ensure_shape(labels, image_shape[:-1]), tf.int32)
 
+    @tf.function  # a dataset that is mapped by it does not trace it again
     def make(indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...] | tf.Tensor:
         images, labels = gather(indices)
         step_seed = tf.stack([tf.constant(hash_seed(seed), tf.int64), step])
@@ -196,8 +203,13 @@ def _stream(
         changed = recolour(images, augmentations, step_seed)
         return changed if labels is None else (changed, labels)
 
-    numbered = tf.data.Dataset.zip((batches, steps))
-    return numbered.map(make, num_parallel_calls=2, deterministic=True)
+    def starting_at(step: int) -> tf.data.Dataset:
+        order = tf.data.Dataset.range(count).shuffle(count, seed=hash_seed(seed)).repeat()
+        batches = order.skip(step * batch_size).batch(batch_size, drop_remainder=True)
+        numbered = tf.data.Dataset.zip((batches, tf.data.Dataset.counter(step, dtype=tf.int64)))
+        return numbered.map(make, num_parallel_calls=2, deterministic=True)
+
+    return starting_at
 
 
 def hash_seed(seed: tuple[int, int]) -> int:

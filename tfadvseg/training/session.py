@@ -17,7 +17,7 @@ from rich.console import Console
 from tfadvseg.building import arithmetic
 from tfadvseg.config import Config
 from tfadvseg.data.folders.split import Split
-from tfadvseg.data.pipeline import training_stream
+from tfadvseg.data.pipeline import Pool, Stream, training_stream
 from tfadvseg.errors import TrainingError
 from tfadvseg.evaluation import score_cases
 from tfadvseg.health import SEMI, best_model, harms, troubles
@@ -76,6 +76,7 @@ class Session:
         self.last_stage = min(part.start for part in parts if part.stage == parts[-1].stage)
         self.model: Any = self._load_or_build(build)
         self._examiner = examiner
+        self._batches: tuple[Pool | None, Stream] | None = None
 
     def train(self) -> None:
         """Runs the rounds that are not done yet."""
@@ -179,18 +180,8 @@ class Session:
 
     def _steps(self, part: Round) -> dict[str, Any]:
         """Trains the steps of a round; returns its row of the history."""
-        config = self.config
         trust = self._examine(part)
-        stream = training_stream(
-            self.pools.labelled,
-            self.pools.unlabelled if self._uses_unlabelled(part) else None,
-            batch_size=config.batch_size,
-            unlabelled_batch_size=config.unlabelled_batch_size,
-            augmentations=config.augment,
-            views=self.model.takes_views,
-            seed=config.seed,
-            start_step=part.start,
-        )
+        stream = self._stream(part)
         began = time.perf_counter()
         try:
             history = self.model.fit(
@@ -204,11 +195,28 @@ class Session:
             raise self._not_finite(error) from error
         speed = (part.stop - part.start) / (time.perf_counter() - began)
         losses = {name: float(values[0]) for name, values in history.history.items()}
-        for index, label in enumerate(config.classes or ()):
+        for index, label in enumerate(self.config.classes or ()):
             if f"kept_{index}" in losses:
                 losses[f"kept {label}"] = losses.pop(f"kept_{index}")
         position = {"step": part.stop, "stage": part.stage}
         return {**position, **losses, **trust, "steps_per_second": speed}
+
+    def _stream(self, part: Round) -> tf.data.Dataset:
+        """The batches of a round; what makes them is kept as long as the images are the same."""
+        config = self.config
+        unlabelled = self.pools.unlabelled if self._uses_unlabelled(part) else None
+        if self._batches is None or self._batches[0] is not unlabelled:
+            stream = training_stream(
+                self.pools.labelled,
+                unlabelled,
+                batch_size=config.batch_size,
+                unlabelled_batch_size=config.unlabelled_batch_size,
+                augmentations=config.augment,
+                views=self.model.takes_views,
+                seed=config.seed,
+            )
+            self._batches = unlabelled, stream
+        return self._batches[1](part.start)
 
     def _uses_unlabelled(self, part: Round) -> bool:
         """Before the semi-supervised stage they change nothing, unless D or L_adv takes them."""
