@@ -74,6 +74,7 @@ def test_mean_of_what_is_defined():
     assert mean([None]) is None
 
 
+@pytest.mark.slow
 def test_it_is_told_how_many_cases_were_trained_on(make_run, shared_phantom, tmp_path):
     run = make_run(recipe="supervised")
     with pytest.warns(DataWarning, match="6 of the 12 cases .* trained on: .* give --split"):

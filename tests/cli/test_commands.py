@@ -82,6 +82,7 @@ def test_predict_never_replaces_its_input(workspace):
     assert before == {path: path.read_bytes() for path in (workspace / "p" / "images").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_same_command_resumes(workspace, tiny_options):
     command = ["fit", "--data", "p", "--out", "r", "--set=labelled_patients=1", *tiny_options]
     assert "Nothing left to train" in run(workspace, *command, "--resume").stdout

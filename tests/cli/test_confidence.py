@@ -36,6 +36,7 @@ def test_a_run_learns_how_often_it_is_right(make_run, shared_phantom, tmp_path, 
         assert chances.mean() / 255 == pytest.approx(float(row["confidence"]), abs=3e-3)
 
 
+@pytest.mark.slow
 def test_an_export_without_the_discriminator_lacks_evidence(make_run, shared_phantom, tmp_path):
     run = make_run(recipe="adversarial")
     call("evaluate", run, "--split", "val")

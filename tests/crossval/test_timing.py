@@ -43,6 +43,7 @@ def test_a_stage_is_timed_once_however_many_rounds_it_has(material, wanted, tiny
     assert stages == ["adversarial", "semi-supervised"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "calls"), [(-1.0, [1, 1]), (1e9, [1, 1, timing.TIMED_STEPS])])
 def test_one_step_is_enough_where_it_is_long(limit, calls, tiny, monkeypatch):
     """The first traces the graph."""

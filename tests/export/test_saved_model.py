@@ -208,6 +208,7 @@ def test_versions_count_up_and_come_whole(plain):
     assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_an_export_that_says_something_else_is_not_left(run, tmp_path, monkeypatch):
     original = parity._ask
 
@@ -222,6 +223,7 @@ def test_an_export_that_says_something_else_is_not_left(run, tmp_path, monkeypat
     assert not (tmp_path / "heart").exists()
 
 
+@pytest.mark.slow
 def test_an_export_that_cannot_be_loaded_is_not_left(run, tmp_path, monkeypatch):
     save = tf.saved_model.save
 

@@ -43,6 +43,7 @@ def test_files_are_the_same(run, exported, shared_phantom, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_pixel_size_goes_to_every_slice_and_there_may_be_no_confidence(make_run, tmp_path):
     data = tmp_path / "data"
     for part, most in (("images", 200), ("masks", 3)):

@@ -97,6 +97,7 @@ def test_ten_like_slices_of_a_patient_do_not_fill_the_top_ten(make_clear_run, da
     assert len(places) == 1 and places <= {"1", "2", "3"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upwards", [True, False])
 def test_a_volume_names_the_slice_of_which_least_is_known(
     upwards, make_clear_run, data, add, out, read_page
@@ -126,6 +127,7 @@ def test_without_a_teacher_there_is_no_disagreement(make_clear_run, data, add, o
     assert "entropy vessel" in rows["p3_a"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_and_a_table(make_clear_run, data, add, out, tmp_path):
     run, pool = make_clear_run(), tmp_path / "pool"
     add("p3_a", 135)
@@ -185,6 +187,7 @@ def test_a_pool_of_the_run_does_not_hide_whose_images_it_has(
     assert "may not train: 1" in printed
 
 
+@pytest.mark.slow
 def test_patients_unlike_the_labelled_ones(make_clear_run, data, add, out, read_page):
     run = make_clear_run()
     for name in ("p3_a", "p4_a", "p5_a"):

@@ -219,6 +219,7 @@ def test_without_models_the_page_says_why_there_are_no_pictures(make_sweep, read
     assert not page.pictures()
 
 
+@pytest.mark.slow
 def test_cases_are_shown_across_all_fractions(judged_sweep, read_page):
     """Of fold 0 all models are there but one, of fold 1 none but the one that ranks the cases."""
     for name in ("fold0_1_supervised", "fold1_1_supervised", "fold1_1-2_supervised"):

@@ -246,6 +246,7 @@ def test_what_is_not_http(client, answers_well):
             assert not answer or b" 400 " in answer
 
 
+@pytest.mark.slow
 def test_random_requests(client, image, answers_well):
     """10,000 mutations of good requests, or a minute of them: each answered, none by status 500."""
     chance, seen = random.Random(1), set()
