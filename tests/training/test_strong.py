@@ -258,9 +258,18 @@ def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, 
 
 
 @pytest.mark.slow
-def test_no_unlabelled_image_is_used_once_the_stage_is_given_up(config, tmp_path, falling):
-    """Though D would learn from them before the stage."""
+def test_no_unlabelled_image_is_used_once_the_stage_is_given_up(
+    config, tmp_path, falling, monkeypatch
+):
+    """Though D would learn from them before the stage; rounds with the same images share graphs."""
+    make_stream, made = session.training_stream, []
+
+    def spy(labelled, unlabelled, **options):
+        made.append(unlabelled is not None)
+        return make_stream(labelled, unlabelled, **options)
+
+    monkeypatch.setattr(session, "training_stream", spy)
     settings = {"recipe": "paper", "discriminator_fakes": "both", "t_semi": 0.0}
     fit(config.replace(warmup=0.3, steps=12, **settings), tmp_path / "run")
     used = [row["d_fake_unlabelled"] != "" for row in rows_of(tmp_path / "run")]
-    assert used == [True] * 5 + [False]
+    assert used == [True] * 5 + [False] and made == [True, False]

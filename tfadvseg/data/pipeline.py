@@ -144,8 +144,8 @@ def training_stream(
         views: whether an unlabelled batch is `Views`: the images as they are, and changed.
 
     Returns:
-        What gives the stream from a step on, as each round of training asks for it; graphs are
-        traced at the first call only.
+        A function that gives the stream from a step on, as each round of training asks for it; it
+        traces its graphs at the first call only.
     """
     changes = tuple(augmentations)
     streams = [_stream(labelled, batch_size, changes, (seed, 0))]
@@ -156,10 +156,10 @@ def training_stream(
     def starting_at(step: int) -> tf.data.Dataset:
         parts = tuple(stream(step) for stream in streams)
         if unlabelled is None:
-            stream = parts[0].map(lambda images, masks: ((images, masks), None))
+            dataset = parts[0].map(lambda images, masks: ((images, masks), None))
         else:
-            stream = tf.data.Dataset.zip(parts)
-        return stream.prefetch(2).with_options(_untuned())
+            dataset = tf.data.Dataset.zip(parts)
+        return dataset.prefetch(2).with_options(_untuned())
 
     return starting_at
 
