@@ -48,3 +48,14 @@ async def ask(service, servable):
     with service.recorded(record):
         record.receive(20)
         await service.ask(servable, Query(None, "", lambda _: {"x": tensor}), record)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(None, "CANCELLED"), (60, "CANCELLED"), (0.01, "DEADLINE_EXCEEDED")]
+)
+def test_a_client_that_hangs_up_as_its_deadline_passes_is_late(seconds, status):
+    metrics = Metrics()
+    service = Service(None, None, RequestLimits(BYTES, 99), metrics)
+    with pytest.raises(asyncio.CancelledError), service.recorded(service.record("GRPC", seconds)):
+        raise asyncio.CancelledError
+    assert f'status="{status}",version=""}} 1.0'.encode() in metrics.page()

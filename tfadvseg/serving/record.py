@@ -15,6 +15,8 @@ from tfadvseg.serving.status import ServingError, internal
 
 log = logging.getLogger(__name__)
 
+CLOCK_LAG = 0.05  # seconds that a client's clock may be ahead: it began when the request was sent
+
 
 class Room:
     """The bytes that requests may hold together, so that no crowd of them takes all memory."""
@@ -104,7 +106,7 @@ def recorded(record: Record, metrics: Metrics) -> Iterator[None]:
         code, cause = error.code, error.cause
         raise
     except asyncio.CancelledError:
-        late = record.left is not None and record.left <= 0
+        late = record.left is not None and record.left <= CLOCK_LAG
         code = StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED
         cause = "deadline passed" if late else "client gone"
         raise
