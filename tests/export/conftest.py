@@ -35,10 +35,16 @@ def trained_run(tiny, tmp_path_factory):
             cv2.imwrite(str(folder / part / f"p{number}_disc.png"), pixels)
     patients = {"patient_pattern": r"(p\d)_", "val_patients": 3, "test_patients": 1}
     settings = {"recipe": "supervised", "norm": "instance", "window": (0, 255), **patients}
-    steps = {"steps": 120, "validate_every": 60, "learning_rate": 0.01, "averaging": 0.0}
+    steps = {"steps": 200, "validate_every": 100, "learning_rate": 0.01, "averaging": 0.0}
     run = tmp_path_factory.mktemp("trained") / "discs"
     fit(Config(**{**tiny, "data": str(folder), **settings, **steps}), run)
     return run
+
+
+@pytest.fixture(scope="session")
+def most_loss():
+    """Of Dice by 8 bits in networks this small; how much it is differs from one CPU to the next."""
+    return 0.05
 
 
 @pytest.fixture(scope="session")
