@@ -62,7 +62,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(shared_phantom, tiny_options
         "RunFolder.save_checkpoint = save_then_fill\n"
         "main(sys.argv[1:])\n"
     )
-    command = ["fit", "--data", str(shared_phantom), "--out", str(run), "--recipe=adversarial"]
+    command = ["fit", "--data", str(shared_phantom), "--out", str(run), "--recipe=supervised"]
     result = subprocess.run(
         [sys.executable, str(script), *command, *tiny_options], capture_output=True, text=True
     )

@@ -137,6 +137,7 @@ def test_files_of_several_sizes_and_depths_in_one_batch(signatures, predictor, t
         np.testing.assert_allclose(levels, one.confidence[0] * 255, atol=0.501)
 
 
+@pytest.mark.slow
 def test_no_discriminator_goes_along_unless_it_is_asked_for(plain, exported):
     folder, _ = plain
     outputs = json.loads((folder / "assets.extra" / "model.json").read_text())["signatures"]

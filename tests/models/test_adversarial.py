@@ -100,6 +100,7 @@ def test_a_step_leaves_both_networks_trainable(batch):
     assert model.segmenter.trainable and model.discriminator.trainable
 
 
+@pytest.mark.slow
 def test_a_step_keeps_the_spectral_norm_of_d(batch):
     model = make()
     free = model.discriminator

@@ -272,13 +272,15 @@ def test_recipes_without_unlabelled_images(recipe, shared_phantom, tiny, tmp_pat
     assert (model.discriminator is None) is (recipe == "supervised")
 
 
-def test_recipes_of_a_seed_start_from_the_same_segmenter():
+def test_recipes_of_a_seed_start_from_the_same_segmenter_and_seeds_from_others():
     config = Config(base_filters=4, depth=2, classes=("background", "a"), channels=1, steps=9)
     models = [
         build_model(config.replace(recipe=recipe)) for recipe in ("supervised", "adversarial")
     ]
-    pairs = zip(*(model.segmenter.get_weights() for model in models), strict=True)
-    assert all((a == b).all() for a, b in pairs)
+    other = build_model(config.replace(recipe="supervised", seed=5))
+    ours, theirs, others = (model.segmenter.get_weights() for model in (*models, other))
+    assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
+    assert any((a != b).any() for a, b in zip(ours, others, strict=True))
 
 
 def test_rounds_meet_exactly_at_the_stage_switch():
@@ -461,13 +463,14 @@ def test_evaluate_refuses_masks_that_do_not_fit(finished, phantom, mask, words):
 
 
 @pytest.mark.slow
-def test_overwrite_trains_anew_and_another_seed_gives_another_run(shared_phantom, tiny, tmp_path):
+def test_overwrite_trains_anew(finished, shared_phantom, tiny, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
     config = Config(**{**tiny, "steps": 2}, data=str(shared_phantom), recipe="supervised")
-    fit(config, tmp_path / "run")
-    first = weights_of(tmp_path / "run" / "last.keras")
-    fit(config.replace(seed=5), tmp_path / "run", overwrite=True)
-    second = weights_of(tmp_path / "run" / "last.keras")
-    assert any((a != b).any() for a, b in zip(first, second, strict=True))
+    fit(config, run, overwrite=True)
+    (row,) = history_of(run)
+    assert (row["step"], row["stage"]) == ("2", "supervised")
+    assert [path.name for path in RunFolder(run).checkpoints()] == ["00000002"]
+    assert keras.models.load_model(run / "best.keras").discriminator is None
 
 
 def test_evaluate_on_a_moved_data_folder(finished, phantom):
