@@ -263,9 +263,17 @@ class Session:
         state["history"].append(row)
 
     def _give_up(self) -> None:
-        """Goes back to the best model so far, and on without unlabelled images."""
-        best = keras.models.load_model(self.folder.model("best"), compile=False)
+        """Goes back to the best model so far, and on without unlabelled images.
+
+        The moments of the optimizers go back too; the learning rates stay those of this step.
+        """
+        best: Any = keras.models.load_model(self.folder.model("best"))
         self.model.set_weights(best.get_weights())
+        for name in ("optimizer", "discriminator_optimizer"):
+            ours, theirs = getattr(self.model, name), getattr(best, name)
+            for variable, value in zip(ours.variables, theirs.variables, strict=True):
+                if variable is not ours.iterations:
+                    variable.assign(value)
         self.state |= {"given_up": True, "stale": 0}
 
     def _keep(self, row: dict[str, Any], *, best: bool) -> None:
