@@ -1,10 +1,6 @@
-"""Writes pages of docs/, and table and chart of the README, from the raw files beside this script.
+"""Writes pages of docs/, and table and chart of the README, from the raw files beside this script."""
 
-Usage: python docs/results/make.py [--check] [results] [semi_supervised] [rank]
-Without names it writes all pages whose raw files are there. --check writes nothing, and ends with
-exit status 1 if a page says other things than the files.
-"""
-
+import argparse
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -29,14 +25,20 @@ BLOCK = re.compile("(<!-- written by docs/results/make.py -->\n).*?(<!-- end -->
 
 def main() -> None:
     """Writes or checks."""
-    names = sys.argv[1:]
-    check, names = "--check" in names, [name for name in names if name != "--check"]
+    parser = argparse.ArgumentParser(description=__doc__)
+    words = f"page to write ({', '.join(PAGES)}); without any, those whose raw files are there"
+    parser.add_argument("names", nargs="*", metavar="PAGE", help=words)
+    words = "write nothing; exit status 1 if a page says other things than the files"
+    parser.add_argument("--check", action="store_true", help=words)
+    args = parser.parse_args()
     missing = {name: page.missing() for name, (_, page) in PAGES.items()}
-    for name in names:
+    for name in args.names:
+        if name not in missing:
+            parser.error(f"PAGE: expected {', '.join(PAGES)}, received {name}")
         if missing[name]:
-            sys.exit(f"{name}: {missing[name]}; make it with run.sh first")
-    for file, text in _texts(names or [name for name, gap in missing.items() if not gap]):
-        if not check:
+            parser.error(f"{name}: {missing[name]}; make it with run.sh first")
+    for file, text in _texts(args.names or [name for name, gap in missing.items() if not gap]):
+        if not args.check:
             file.write_text(text)
             print(file)
         elif file.read_text() != text:

@@ -91,6 +91,14 @@ def test_p_values_are_corrected_for_all_of_the_list(make_sweep):
     assert found["1/2", "adversarial", "supervised"].p_holm == 1
 
 
+def test_the_same_runs_under_two_names_are_corrected_for_once(make_sweep):
+    """With all labels nothing is unlabelled, and paper is trained as adversarial."""
+    found = compared(make_sweep(constant(adversarial=0.02, paper=0.02), fractions=("1",)))
+    assert len(found) == 2
+    for one in found.values():
+        assert one.p_holm == one.found.p < 0.05
+
+
 def test_fewer_labels_are_compared_with_all_labels(make_sweep):
     folder = make_sweep(fractions=("1", "1/2"), gain=0.0, noise=0)
     found = against_all_labels(read_sweep(folder), "dice")

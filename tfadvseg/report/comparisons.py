@@ -25,7 +25,8 @@ class Comparison:
         differences: patient to difference.
         pairs: folds and seeds for which both runs are finished.
         planned: folds and seeds that both settings have in the plan.
-        p_holm: p after Holm's correction for all comparisons of one list and one measure.
+        p_holm: p after Holm's correction for all comparisons of one list and one measure, where
+            those of the same runs count once.
         smallest_p: what `p_holm` would be if all patients agreed in all these comparisons.
     """
 
@@ -102,11 +103,19 @@ def _difference(
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    tested = [c for c in comparisons if c.found.p is not None]
-    corrected = holm([c.found.p or 0.0 for c in tested])
-    smallest = holm([smallest_p(c.found.patients) for c in tested])
-    known = {
-        (c.setting, c.against): replace(c, p_holm=p, smallest_p=least)
-        for c, p, least in zip(tested, corrected, smallest, strict=True)
-    }
-    return [known.get((c.setting, c.against), c) for c in comparisons]
+    """With Holm's correction; the same runs under the names of two recipes are one test."""
+    tests = {_runs_of(c): c.found for c in comparisons if c.found.p is not None}
+    corrected = holm([found.p or 0.0 for found in tests.values()])
+    smallest = holm([smallest_p(found.patients) for found in tests.values()])
+    known = dict(zip(tests, zip(corrected, smallest, strict=True), strict=True))
+    result = []
+    for comparison in comparisons:
+        p, least = known.get(_runs_of(comparison), (None, 1.0))
+        result.append(replace(comparison, p_holm=p, smallest_p=least))
+    return result
+
+
+def _runs_of(comparison: Comparison) -> tuple[Setting, ...]:
+    """What tells whether two comparisons are of the same runs."""
+    both = comparison.setting, comparison.against
+    return tuple(replace(setting, recipe=setting.trained_as) for setting in both)

@@ -26,7 +26,8 @@ from tfadvseg.run_folder import write_text
 METHOD = (
     "The patient is the statistical unit: slices are pooled, seeds averaged, so that each patient "
     "gives one difference, between models that were trained on the same fold with the same seed. "
-    "p: Wilcoxon's signed-rank test, two-sided; p (Holm): corrected for all rows of its table. "
+    "p: Wilcoxon's signed-rank test, two-sided; p (Holm): corrected for all rows of its table, "
+    "where the same runs under two names count once. "
     "Intervals: 95%, bootstrap over patients (BCa). A difference counts as shown where p (Holm) is "
     "at most 0.05 and the interval leaves out 0. Effect: matched-pairs rank-biserial correlation, "
     "from -1 (every patient lower) to +1 (every patient higher)."
