@@ -1,4 +1,4 @@
-"""Writes pages of docs/, and table and chart of the README, from the raw files beside this script."""
+"""Writes pages of docs/, and table and chart of the README, from the raw files beside this one."""
 
 import argparse
 import re
