@@ -24,6 +24,10 @@ from tfadvseg.errors import InputError
         ({"window": "widest"}, ["window", "percentile"]),
         ({"discriminator_strides": [2, 2]}, ["discriminator_strides", "6"]),
         ({"classes": ["background"]}, ["classes", "2 to 255"]),
+        ({"classes": ["background", "a", "a"]}, ["classes", "names that differ"]),
+        ({"classes": ["background", " "]}, ["classes", "none of them blank"]),
+        ({"classes": ["background", "a"], "ignore_label": 1}, ["ignore_label", "1, which is a"]),
+        ({"window": [0, float("inf")]}, ["window: expected a finite number, received inf"]),
     ],
 )
 def test_refuses_what_is_out_of_range_in_one_line(settings, words):
@@ -44,7 +48,9 @@ def test_patients_that_look_like_numbers_are_names():
 
 def test_epochs_are_passes_over_the_labelled_images():
     assert Config(epochs=3, batch_size=4).total_steps(9) == 9
-    assert Config().total_steps(9) == DEFAULT_STEPS
+    assert Config().total_steps(9) == Config().total_steps() == DEFAULT_STEPS
+    with pytest.raises(ValueError, match="number of labelled images"):
+        Config(epochs=3).total_steps()
 
 
 def test_assignments_are_read_as_yaml():

@@ -51,7 +51,7 @@ def build_trainer(
         **settings: arguments of the trainer beyond those that all trainers take.
     """
     keras.utils.set_random_seed(config.seed)
-    config, steps = config.by_recipe(), config.total_steps(0)
+    config, steps = config.by_recipe(), config.total_steps()
     settings |= {
         "lambda_adv": config.lambda_adv,
         "lambda_adv_unlabelled": config.lambda_adv_unlabelled,

@@ -92,8 +92,10 @@ def check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
         raise InputError(f"{name}: expected {', '.join(choices)}, received {value!r}{mend}")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
-    bound = f"above {low}" if limits["positive"] else f"at least {low}"
+    bound = f"a number above {low}" if limits["positive"] else f"a number at least {low}"
+    if low is None:
+        bound = "a finite number"
     too_low = low is not None and (value <= low if limits["positive"] else value < low)
     if too_low or (high is not None and value > high) or not math.isfinite(value):
         bound += f" and at most {high}" if high is not None else ""
-        raise InputError(f"{name}: expected a number {bound}, received {value}")
+        raise InputError(f"{name}: expected {bound}, received {value}")

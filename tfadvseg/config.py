@@ -222,6 +222,20 @@ class Config:
         recipes.check(self)
         if self.classes is not None and not 2 <= len(self.classes) <= 255:
             raise InputError(f"classes: expected 2 to 255 names, received {len(self.classes)}")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Refuses classes that scores could not tell apart, or that nothing would count."""
+        names = self.classes or ()
+        if len(set(names)) < len(names) or not all(name.strip() for name in names):
+            raise InputError(
+                f"classes: expected names that differ, none of them blank, received {list(names)}"
+            )
+        if self.ignore_label is not None and self.ignore_label < len(names):
+            raise InputError(
+                f"ignore_label: expected a value that is no class, received {self.ignore_label}, "
+                f"which is {names[self.ignore_label]}; give another value, or drop it"
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Config:
@@ -257,9 +271,19 @@ class Config:
             **{name: value for name, value in decided.items() if getattr(self, name) is None}
         )
 
-    def total_steps(self, labelled_images: int) -> int:
-        """Optimizer steps of the run; an epoch is one pass over the labelled images."""
+    def total_steps(self, labelled_images: int | None = None) -> int:
+        """Optimizer steps of the run.
+
+        Args:
+            labelled_images: slices of the labelled patients, of which an epoch is one pass; not
+                needed where `steps` are given, as they are in a resolved configuration.
+
+        Raises:
+            ValueError: if it is needed.
+        """
         if self.epochs is not None:
+            if labelled_images is None:
+                raise ValueError("epochs: expected the number of labelled images, received None")
             return self.epochs * -(-labelled_images // self.batch_size)
         return self.steps if self.steps is not None else DEFAULT_STEPS
 

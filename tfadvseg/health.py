@@ -62,10 +62,10 @@ def troubles(history: Sequence[Row], recipe: str, steps: int) -> dict[str, str]:
             f"nothing. {mend}"
         )
     for label in _classes(last):
-        steps = _steps_without(history, f"kept {label}")
-        if UNUSED_STEPS <= steps > unused:
+        without = _steps_without(history, f"kept {label}")
+        if UNUSED_STEPS <= without > unused:
             found[f"{label} is not trusted"] = (
-                f"kept 0 % of {label} for {steps} steps, while other classes are trusted: "
+                f"kept 0 % of {label} for {without} steps, while other classes are trusted: "
                 "unlabelled images teach nothing of it, or that it is not there. Label more "
                 "patients who show it, or choose validation patients who do"
             )

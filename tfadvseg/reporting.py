@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich import markup
 from rich.console import Console
 from rich.table import Table
 
@@ -105,8 +104,8 @@ def ranking_table(ranking: Ranking) -> Table:
     for one in first:
         table.add_row(
             str(one.rank),
-            markup.escape(one.case.name),
-            markup.escape(one.case.patient),
+            one.case.name,
+            one.case.patient,
             *((f"{one.slice_number} of {one.slices}",) if volumes else ()),
             f"{one.gain:.1%}",
             f"{one.benefit:.2f}",

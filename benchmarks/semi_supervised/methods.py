@@ -51,7 +51,7 @@ class Method:
 
 def mean_teacher(config: Config) -> MeanTeacher:
     """S alone; the weight of consistency grows over the whole run, as in UA-MT."""
-    settings = {"rampup_steps": config.total_steps(0), "seed": config.seed}
+    settings = {"rampup_steps": config.total_steps(), "seed": config.seed}
     return build_trainer(MeanTeacher, config, adversarial=False, **settings)
 
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tfadvseg.cli import main
+from tfadvseg.cli.fit import _defaults_beside
 
 CLI = [sys.executable, "-m", "tfadvseg.cli"]
 
@@ -91,9 +92,16 @@ def test_the_same_command_resumes(workspace, tiny_options):
 
 @pytest.mark.slow
 def test_fit_without_data_trains_on_a_phantom_beside_the_run(workspace, tiny_options):
-    run(workspace, "fit", "--recipe=supervised", *tiny_options, "--set=steps=2")
+    """Its own `labelled_fraction` makes way for what excludes it."""
+    own = ("--set=steps=2", "--set=labelled_patients=1")
+    run(workspace, "fit", "--recipe=supervised", *tiny_options, *own)
     assert (workspace / "runs" / "phantom-data" / "cases.csv").is_file()
     assert (workspace / "runs" / "phantom" / "metrics.json").is_file()
+
+
+def test_the_phantoms_steps_make_way_for_epochs():
+    assert "steps" in _defaults_beside({}) and "labelled_fraction" in _defaults_beside({"steps": 1})
+    assert "steps" not in _defaults_beside({"epochs": 1})
 
 
 def test_help_and_version_do_not_load_tensorflow():

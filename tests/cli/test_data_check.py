@@ -49,6 +49,14 @@ def test_a_sound_folder(phantom):
     assert re.search(r"2 pulmonary artery +│ +0\.\d{3}% │ +\d+ │ +4 │", result.stdout)
 
 
+def test_names_are_printed_as_they_are(phantom):
+    """Not as marks of Rich, which takes brackets for styles and colons for pictures."""
+    name = "aorta [left] :heart: [/b]"
+    text = (phantom / "dataset.json").read_text()
+    (phantom / "dataset.json").write_text(text.replace('"aorta"', f'"{name}"'))
+    assert name in call(phantom, "--folds", 2).stdout
+
+
 def test_warnings_leave_the_status_at_0(phantom):
     result = call(phantom, "--folds", 5)
     assert re.fullmatch(r"Warning: classes in the masks of fewer .*\n", result.stderr)

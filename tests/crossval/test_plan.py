@@ -31,7 +31,7 @@ def test_smaller_fractions_lie_inside_larger_ones(material, wanted):
 def test_recipes_of_a_seed_share_folds_labels_seed_and_steps(material, wanted):
     plan = make_plan(material(epochs=3, batch_size=8), wanted(seeds=3))
     # The largest training set is that of 12 - 4 - 1 patients with 10 slices: 9 steps an epoch.
-    assert plan.config.total_steps(0) == 27
+    assert plan.config.total_steps() == 27
     for run in plan.runs:
         twin = by_key(plan)[run.fold, run.fraction, "supervised", run.seed]
         one, other = plan.config_of(run), plan.config_of(twin)

@@ -23,6 +23,21 @@ def test_a_step_with_unlabelled_images_is_timed(recipe, tiny):
     assert _seconds_a_step(build_model(config), config, "semi-supervised") > 0
 
 
+def test_unlabelled_images_are_timed_in_every_stage_that_takes_them(tiny, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    def stop(labelled, unlabelled, **_):
+        raise Stop(unlabelled is not None)
+
+    monkeypatch.setattr(timing, "training_stream", stop)
+    settings = {**tiny, "classes": ("background", "a"), "channels": 1}
+    for fakes, taken in (("labelled", False), ("both", True)):
+        config = Config(**settings, recipe="paper", discriminator_fakes=fakes)
+        with pytest.raises(Stop, match=str(taken)):
+            _seconds_a_step(build_model(config), config, "adversarial")
+
+
 def test_a_discriminator_that_is_given_is_timed_as_it_is():
     for config in (Config(recipe="strong", discriminator_filters=[8]), Config(recipe="paper")):
         assert _with_discriminator(config) == config

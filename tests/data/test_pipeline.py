@@ -219,6 +219,20 @@ def test_load_pool_reads_images_and_masks_in_order(tmp_path, rng):
     np.testing.assert_array_equal(pool.masks, masks)
 
 
+def test_load_pool_does_not_round_to_tensor_float_32(tmp_path, rng, monkeypatch):
+    """As predictions, which the networks would else be trained for on other intensities."""
+    rounded, seen = tf.config.experimental.tensor_float_32_execution_enabled, []
+    read = pipeline.read_image
+
+    def spy(source):
+        seen.append(rounded())
+        return read(source)
+
+    monkeypatch.setattr(pipeline, "read_image", spy)
+    load([write_case(tmp_path, "a", rng.integers(0, 256, (4, 6), np.uint8))])
+    assert seen == [False] and rounded()
+
+
 def test_load_pool_of_images_without_masks_has_none(tmp_path, rng):
     cases = [write_case(tmp_path, "a", rng.integers(0, 256, (4, 6), np.uint8))]
     pool = load(cases)

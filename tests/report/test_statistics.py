@@ -1,8 +1,10 @@
+import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
 
+from tfadvseg.report import statistics
 from tfadvseg.report.statistics import holm, interval, paired, smallest_p
 
 
@@ -64,6 +66,18 @@ def test_intervals_cover_the_mean_as_often_as_they_say():
     spans = [interval(rng.normal(0.02, 0.05, 25)) for _ in range(200)]
     covered = np.mean([low <= 0.02 <= high for low, high in spans])
     assert 0.90 <= covered <= 0.98
+
+
+def test_the_interval_of_many_patients_takes_little_memory(monkeypatch):
+    """Images without a patient count as one each, and there may be thousands."""
+    values, found = np.random.default_rng(0).random(3000), []
+    for most, least, highest in ((10**12, 4e8, 1e10), (10**6, 0, 1e8)):
+        monkeypatch.setattr(statistics, "MOST_VALUES", most)
+        tracemalloc.start()
+        found.append(interval(values))
+        assert least < tracemalloc.get_traced_memory()[1] < highest
+        tracemalloc.stop()
+    assert found[0] == found[1]
 
 
 def test_an_interval_needs_five_patients_and_is_the_same_each_time():

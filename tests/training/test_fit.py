@@ -25,6 +25,7 @@ from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.preparation import prepare
 from tfadvseg.run_folder import RunFolder
 from tfadvseg.training import Round, fit, fitting, rounds, session
+from tfadvseg.training.rounds import uses_unlabelled
 from tfadvseg.training.session import Session
 
 
@@ -294,6 +295,20 @@ def test_rounds_meet_exactly_at_the_stage_switch():
     assert list(rounds(config, start=8)) == [Round(8, 10, "semi-supervised")]
     supervised = rounds(config.replace(recipe="supervised"))
     assert [(r.stop, r.stage) for r in supervised] == [(n, "supervised") for n in (4, 8, 10)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "stages"),
+    [
+        ({}, ["semi-supervised"]),
+        ({"discriminator_fakes": "both"}, ["adversarial", "semi-supervised"]),
+        ({"lambda_adv_unlabelled": 0.1}, ["adversarial", "semi-supervised"]),
+        ({"recipe": "adversarial", "discriminator_fakes": "both"}, []),
+    ],
+)
+def test_unlabelled_images_take_part_where_something_learns_from_them(settings, stages):
+    config, every = Config(**settings), ("adversarial", "semi-supervised")
+    assert [stage for stage in every if uses_unlabelled(config, stage)] == stages
 
 
 def test_the_models_stage_begins_where_the_rounds_switch():

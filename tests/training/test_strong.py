@@ -222,13 +222,15 @@ def trust_all(monkeypatch):
 @pytest.fixture
 def falling(monkeypatch):
     """Validation that falls from the second round on."""
-    scores = itertools.chain([0.9], itertools.repeat(0.2))
+    scores = itertools.chain([0.9], itertools.repeat(0.2))  # of what the masks show
     judge = session.score_cases
 
     def score(predictor, cases, split, **options):
         result = judge(predictor, cases, split, **options)
         if split == "val":
-            result["pooled"]["foreground"]["dice"] = next(scores)
+            score = next(scores)
+            for one in result["pooled"]["per_class"].values():
+                one |= {"dice": score, "miou": score}
         return result
 
     monkeypatch.setattr(session, "score_cases", score)
@@ -259,6 +261,7 @@ def test_a_stage_that_harms_is_given_up(config, tmp_path, monkeypatch, falling, 
     rows = rows_of(tmp_path / "run")
     stages = [row["stage"] for row in rows]
     assert stages == [*["adversarial"] * 2, *["semi-supervised"] * 3, "adversarial"]
+    assert [float(row["val_dice"]) for row in rows] == [0.9, *[0.2] * 5]
     assert rows[-1]["kept"] == "" and rows[4]["kept"] != ""
     told = "the semi-supervised stage is given up: on the validation patients Dice stayed"
     assert f"Warning: {told}" in " ".join(console.export_text().split())

@@ -142,7 +142,7 @@ def _make(
     with quiet_tensorflow():
         from tfadvseg.report.sweep_report import write_sweep_report
     for line in write_sweep_report(folder.path, progress=bar(console, "Drawing")):
-        console.print(line, markup=False)
+        console.print(line)
     console.print(f"Sweep: {folder.path} (plan.json, runs/, report.html, results.csv, tables/)")
     if failures:
         name, error = next(iter(failures.items()))

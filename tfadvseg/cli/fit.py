@@ -65,7 +65,7 @@ def fit(
     given |= {name: True for name, wanted in flags.items() if wanted}
     given |= dict(parse_assignment(text) for text in settings)
     if not given.get("data") and not config and not resume:
-        given = {**read_settings(Path(str(files("tfadvseg") / "phantom.yaml"))), **given}
+        given = {**_defaults_beside(given), **given}
     wanted = Config.from_mapping(given)
     out = out or Path("runs") / (Path(wanted.data).resolve().name if wanted.data else "phantom")
     if resume:
@@ -85,6 +85,15 @@ def fit(
         f"Run folder: {out} (best.keras, last.keras, history.csv, metrics.json, report.html)"
     )
     console.print(f"Curves and pictures: tensorboard --logdir {out / 'tensorboard'}")
+
+
+def _defaults_beside(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the phantom, without those that exclude one that is given."""
+    defaults = read_settings(Path(str(files("tfadvseg") / "phantom.yaml")))
+    for pair in (("steps", "epochs"), ("labelled_patients", "labelled_fraction")):
+        if any(given.get(name) is not None for name in pair):
+            defaults = {name: value for name, value in defaults.items() if name not in pair}
+    return defaults
 
 
 def _check_same(out: Path, given: dict[str, Any], wanted: Config) -> None:

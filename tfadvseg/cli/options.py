@@ -26,8 +26,12 @@ CHECKPOINT = click.option(
 
 
 def terminal() -> Console:
-    """Where commands print; what is not a terminal gets lines wide enough for its tables."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    """Where commands print; what is not a terminal gets lines wide enough for its tables.
+
+    Names of classes and patients are printed as they are, brackets and colons included.
+    """
+    width = None if sys.stdout.isatty() else 160
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def check_writable(file: Path | None, mark: str) -> None:

@@ -33,5 +33,5 @@ def report(folder: Path) -> None:
         console.print(f"Wrote {write_run_report(folder)}")
         return
     for line in write_sweep_report(folder, progress=bar(console, "Drawing")):
-        console.print(line, markup=False)
+        console.print(line)
     console.print(f"Wrote {folder}: report.html, results.csv, results.json, tables/*.tex")

@@ -81,7 +81,7 @@ class Sweep:
         self, plan: Plan, folder: SweepFolder, jobs: int, gpus: Sequence[str], console: Console
     ):
         self.plan, self.folder, self.console = plan, folder, console
-        self.steps = plan.config.total_steps(0)
+        self.steps = plan.config.total_steps()
         self.environments = [_environment(slot, jobs, gpus) for slot in range(jobs)]
         self.durations = folder.read("durations.json")
         failures, runs = folder.read("failures.json"), plan.trainings.values()

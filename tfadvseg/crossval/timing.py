@@ -17,6 +17,7 @@ from tfadvseg.inference.predictor import Predictor
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.models.discriminator import layers_for
 from tfadvseg.training import rounds
+from tfadvseg.training.rounds import uses_unlabelled
 
 TIMED_STEPS = 3
 LONG_STEP = 2.0  # seconds; of such a step one is enough
@@ -53,7 +54,7 @@ def estimate(plan: Plan, folder: SweepFolder) -> Estimate:
         kinds.setdefault((run.trained_as, run.model), []).append(run)
     seconds, finished = 0.0, 0
     for runs in kinds.values():
-        left = sum(1 - folder.share(run.name, plan.config.total_steps(0)) for run in runs)
+        left = sum(1 - folder.share(run.name, plan.config.total_steps()) for run in runs)
         known = [durations[run.name] for run in runs if run.name in durations]
         if left:
             seconds += left * (fmean(known) if known else _measured(plan, runs[0]))
@@ -88,7 +89,7 @@ def _seconds_a_step(model: AdversarialSegmenter, config: Config, stage: str) -> 
     masks = rng.integers(0, len(config.classes or ()), shape, np.uint8)
     stream = training_stream(
         Pool(images, masks),
-        Pool(images) if stage == "semi-supervised" else None,
+        Pool(images) if uses_unlabelled(config, stage) else None,
         batch_size=config.batch_size,
         unlabelled_batch_size=config.unlabelled_batch_size,
         augmentations=config.augment,

@@ -17,7 +17,7 @@ from tfadvseg import sampling
 GEOMETRIC = ("flip", "affine", "elastic")  # those that leave the intensities
 SHARE = 0.5  # of the images that each change but the flip meets: clean ones must be seen too
 ROTATION_DEGREES = 30.0
-SCALING = 0.3  # sides are scaled by 1 - SCALING to 1 + SCALING
+SCALING = 0.3  # a side shows 1 - SCALING to 1 + SCALING times as much of the image
 TRANSLATION = 0.1  # of the side
 ELASTIC_GRID = 5  # control points a side
 ELASTIC_SHIFT = 0.02  # standard deviation of a control point, of the side

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,12 @@ from tfadvseg.data.image import Image, Source
 from tfadvseg.errors import DataWarning, InputError
 
 SUFFIXES = (*raster.SUFFIXES, *volumes.SUFFIXES, *dicom.SUFFIXES)
+_MOST_THREADS = 8  # each may hold a whole volume
+
+
+def reading_threads() -> ThreadPoolExecutor:
+    """Threads that read several files at a time, few enough for the memory that volumes take."""
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
 
 
 def read_image(source: Source | Path) -> Image:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -14,8 +12,9 @@ import tensorflow as tf
 from tfadvseg.data.augment import move, recolour, sampling_points
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import slicing
-from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.data.io import read_image, read_mask, reading_threads
 from tfadvseg.data.preprocess import Preprocessing, batches
+from tfadvseg.exact import exactly
 from tfadvseg.progress import Progress, silent
 from tfadvseg.sampling import Views, linear
 
@@ -79,7 +78,7 @@ def load_pool(
         ]
         return np.concatenate(images), np.concatenate(masks)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with exactly(), reading_threads() as threads:
         parts = list(progress(threads.map(read, cases), len(cases)))
     images, masks = ([*column] for column in zip(*parts, strict=True))
     del parts

@@ -16,9 +16,9 @@ import numpy as np
 
 from tfadvseg.data.formats.raster import read_pages
 from tfadvseg.errors import ExportError
+from tfadvseg.exact import ENVIRONMENT
 from tfadvseg.export import plain_client
 from tfadvseg.export.samples import Sample
-from tfadvseg.inference.exact import ENVIRONMENT
 from tfadvseg.inference.predictor import Prediction, Predictor, SlicePredictor
 
 

@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfadvseg.errors import ExportError, InputError
+from tfadvseg.exact import ENVIRONMENT
 from tfadvseg.export import tftrt_process
 from tfadvseg.export.description import describe, specs, write_description
 from tfadvseg.export.parity import EXACT, HALF_PRECISION, Parity, check_saved_model
 from tfadvseg.export.samples import Sample, load_for_export
 from tfadvseg.export.servable import Servable, inputs_of
 from tfadvseg.export.versions import new_version
-from tfadvseg.inference.exact import ENVIRONMENT
 from tfadvseg.run_folder import RunFolder
 
 SIGNATURE = "serving_default"

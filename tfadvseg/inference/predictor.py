@@ -16,8 +16,8 @@ from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image
 from tfadvseg.data.preprocess import batches
 from tfadvseg.errors import InputError
+from tfadvseg.exact import exactly
 from tfadvseg.inference.chain import Chain, mask_of
-from tfadvseg.inference.exact import exactly
 from tfadvseg.models import AdversarialSegmenter
 from tfadvseg.run_folder import RunFolder
 

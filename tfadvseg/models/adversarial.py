@@ -249,7 +249,8 @@ class AdversarialSegmenter(keras.Model):
         loss = values["ce_loss"]
         if "adv_loss" in values:
             loss += self.lambda_adv * values["adv_loss"]
-        if "adv_loss_unlabelled" in values:
+        # With a weight of 0, gradients of 0 would be passed backwards through all of D.
+        if self.lambda_adv_unlabelled and "adv_loss_unlabelled" in values:
             loss += self.lambda_adv_unlabelled * values["adv_loss_unlabelled"]
         if "semi_loss" in values:
             started = tf.cast(self.optimizer.iterations >= self.semi_start, tf.float32)

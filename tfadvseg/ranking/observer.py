@@ -14,7 +14,7 @@ from tfadvseg.data.geometry import slicing
 from tfadvseg.data.image import Image
 from tfadvseg.data.io import read_image
 from tfadvseg.data.preprocess import batches
-from tfadvseg.inference.exact import exactly
+from tfadvseg.exact import exactly
 from tfadvseg.inference.predictor import Prediction, Predictor
 from tfadvseg.inference.quality import Calibration
 from tfadvseg.progress import Progress, silent

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import rich.table
-from rich import markup
 
 from tfadvseg.report import page
 from tfadvseg.report.contact_sheet import Thumbnail
@@ -23,14 +22,14 @@ def tables(summary: Mapping[str, Any]) -> list[rich.table.Table]:
     Args:
         summary: from `tfadvseg.data.checks.check.summary`.
     """
-    overview = rich.table.Table(title=markup.escape(str(summary["data"])), show_header=False)
+    overview = rich.table.Table(title=str(summary["data"]), show_header=False)
     for name, value in _overview(summary):
-        overview.add_row(name, markup.escape(value))
+        overview.add_row(name, value)
     classes = rich.table.Table(CLASS_COLUMNS[0])
     for column in CLASS_COLUMNS[1:]:
         classes.add_column(column, justify="right")
     for cells in _class_rows(summary):
-        classes.add_row(markup.escape(cells[0]), *cells[1:])
+        classes.add_row(*cells)
     return [overview, classes]
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 from tfadvseg import pictures
-from tfadvseg.data.checks.facts import MOST_THREADS, CaseFacts
+from tfadvseg.data.checks.facts import CaseFacts
 from tfadvseg.data.geometry import slicing
-from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.data.io import read_image, read_mask, reading_threads
 from tfadvseg.errors import DataWarning
 from tfadvseg.progress import Progress, silent
 
@@ -68,7 +66,7 @@ def contact_sheet(
 
     with (
         warnings.catch_warnings(),
-        ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as threads,
+        reading_threads() as threads,
     ):
         warnings.simplefilter("ignore", DataWarning)  # said when the facts were read
         return list(progress(threads.map(draw, chosen), len(chosen)))

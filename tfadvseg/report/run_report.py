@@ -121,7 +121,7 @@ def _summary(config: Config, history: curves.History, result: Result | None) -> 
 
 def _warnings(history: curves.History, config: Config) -> str:
     """What `fit` warned of while it trained."""
-    found = all_troubles(history, config.recipe, config.total_steps(0)).values()
+    found = all_troubles(history, config.recipe, config.total_steps()).values()
     return page.items([f"Step {step}: {text}." for step, text in found], "warnings")
 
 

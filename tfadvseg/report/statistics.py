@@ -10,6 +10,7 @@ import numpy as np
 CONFIDENCE = 0.95
 SIGNIFICANT = 1 - CONFIDENCE
 RESAMPLES = 9999
+MOST_VALUES = 10**7  # of resamples that are in memory at a time
 FEWEST = 5  # patients; of fewer, a bootstrap interval is far too narrow
 
 
@@ -85,6 +86,7 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float] | None
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="BCa",
+        batch=max(1, MOST_VALUES // len(values)),
         rng=np.random.default_rng(0),
     ).confidence_interval
     return float(found.low), float(found.high)

@@ -62,7 +62,7 @@ def fit(
         config = _as_begun(folder, config.epochs)
     elif config.data is None:
         config = config.replace(data=str(_phantom_beside(out)))
-        console.print(f"No data is given: training on a drawn phantom, {config.data}")
+        console.print(f"No data is given: training on a drawn phantom, {config.data}", markup=False)
     _check_data_outside(config, out)
     config, split = prepare(config, bar(console, "Reading files"))
     _enter(folder, config, split, resume=resume)

@@ -28,7 +28,7 @@ from tfadvseg.training.monitoring import StepBar, TensorBoard
 from tfadvseg.training.outliers import find_outliers
 from tfadvseg.training.pools import load_pools
 from tfadvseg.training.pseudo_labels import TARGET, Examiner
-from tfadvseg.training.rounds import Round, rounds
+from tfadvseg.training.rounds import Round, rounds, uses_unlabelled
 from tfadvseg.training.telling import description, round_line, trust_line
 
 
@@ -81,7 +81,7 @@ class Session:
     def train(self) -> None:
         """Runs the rounds that are not done yet."""
         for line in description(self.config, self.split, self.model):
-            self.console.print(line)
+            self._say(line)
         if self.state["history"]:
             try:
                 self._tell()
@@ -89,7 +89,7 @@ class Session:
                 raise self.folder.cannot_write(self.state["step"], error) from error
         todo = list(rounds(self.config, self.state["step"]))
         if not todo or self._is_stale():
-            self.console.print("Nothing left to train.")
+            self._say("Nothing left to train.")
             return
         self._prepare()
         with self.steps.progress:
@@ -101,11 +101,11 @@ class Session:
                 given_up = self.state["given_up"]
                 self._round(replace(planned, stage="adversarial") if given_up else planned)
                 if self._is_stale():
-                    self.console.print(
+                    self._say(
                         f"Stopped early: {self.state['stale']} validations without improvement."
                     )
                     break
-        self.console.print(best_model(self.state["history"]))
+        self._say(best_model(self.state["history"]))
 
     def _load_or_build(self, build: Callable[[Config], AdversarialSegmenter]) -> Any:
         checkpoints = self.folder.checkpoints()
@@ -129,7 +129,7 @@ class Session:
         self.predictor = Predictor(self.model, self.config)
         cases = self.split.val or self.split.labelled
         self.board = TensorBoard(self.folder.path / "tensorboard", cases)
-        self.steps = StepBar(self.console, self.config.total_steps(0), self.state["step"])
+        self.steps = StepBar(self.console, self.config.total_steps(), self.state["step"])
 
     def _compare(self) -> None:
         """Looks for unlabelled patients unlike the labelled ones, before they are trusted."""
@@ -137,7 +137,7 @@ class Session:
         known = [pool for pool in (self.pools.labelled, self.pools.held_out) if pool]
         self.state["outliers"] = None
         if len(set(np.concatenate([pool.patients for pool in known]))) < 2:
-            self.console.print("Outliers are not looked for: that takes two labelled patients.")
+            self._say("Outliers are not looked for: that takes two labelled patients.")
             return
         found = find_outliers(self.model, unlabelled, known)
         names, exclude = found.outliers, self.config.exclude_outliers
@@ -145,14 +145,14 @@ class Session:
         if not names:
             return
         if not exclude:
-            self.console.print(f"Warning: {found}. Leave them out with --exclude-outliers.")
+            self._say(f"Warning: {found}. Leave them out with --exclude-outliers.")
             return
         left = len(found.patients) - len(names)
-        self.console.print(f"{found}. They are left out, {left} are left.")
+        self._say(f"{found}. They are left out, {left} are left.")
         self.pools = self.pools.leaving_out(names)
         if not left:
             self.state["given_up"] = True
-            self.console.print("Nobody is left: going on without unlabelled images.")
+            self._say("Nobody is left: going on without unlabelled images.")
 
     def _round(self, part: Round) -> None:
         """Trains a round, validates, keeps all that resume needs, and tells of it."""
@@ -164,16 +164,16 @@ class Session:
             self._give_up()
         warnings = self._new_troubles()
         self._keep(row, best=best)
-        self.console.print(round_line(row, self.config, best=best))
+        self._say(round_line(row, self.config, best=best))
         if "d_fake_unlabelled" in row:
-            self.console.print(trust_line(row, self.config), highlight=False)
+            self._say(trust_line(row, self.config))
         for text in warnings:
-            self.console.print(f"Warning: {text}.")
+            self._say(f"Warning: {text}.")
 
     def _new_troubles(self) -> list[str]:
         """What is wrong that was not told yet; from now on it counts as told, after resume too."""
         config, told = self.config, self.state["told"]
-        found = troubles(self.state["history"], config.recipe, config.total_steps(0))
+        found = troubles(self.state["history"], config.recipe, config.total_steps())
         new = [name for name in found if name not in told]
         told += new
         return [found[name] for name in new]
@@ -204,7 +204,8 @@ class Session:
     def _stream(self, part: Round) -> tf.data.Dataset:
         """The batches of a round; what makes them is kept as long as the images are the same."""
         config = self.config
-        unlabelled = self.pools.unlabelled if self._uses_unlabelled(part) else None
+        used = not self.state["given_up"] and uses_unlabelled(config, part.stage)
+        unlabelled = self.pools.unlabelled if used else None
         if self._batches is None or self._batches[0] is not unlabelled:
             stream = training_stream(
                 self.pools.labelled,
@@ -217,11 +218,6 @@ class Session:
             )
             self._batches = unlabelled, stream
         return self._batches[1](part.start)
-
-    def _uses_unlabelled(self, part: Round) -> bool:
-        """Before the semi-supervised stage they change nothing, unless D or L_adv takes them."""
-        early = self.config.lambda_adv_unlabelled > 0 or self.config.discriminator_fakes == "both"
-        return not self.state["given_up"] and (part.stage == SEMI or early)
 
     def _examine(self, part: Round) -> dict[str, float]:
         """Finds out which pseudo-labels to trust in a round; returns columns of its row."""
@@ -302,6 +298,10 @@ class Session:
             folder.write_json("outliers.json", state["outliers"])
         if state["trust"]:
             folder.write_json("trust.json", {"target": TARGET, "rounds": state["trust"]})
+
+    def _say(self, line: str) -> None:
+        """Prints names from the data as they are, whichever console it is."""
+        self.console.print(line, markup=False, emoji=False, highlight=False)
 
     def _is_stale(self) -> bool:
         """Whether validation has not risen for long; as long as a stage is to come, it may."""

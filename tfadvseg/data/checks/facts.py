@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,11 +13,9 @@ import SimpleITK as sitk
 from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import Geometry, slicing
 from tfadvseg.data.image import Image
-from tfadvseg.data.io import read_image, read_mask
+from tfadvseg.data.io import read_image, read_mask, reading_threads
 from tfadvseg.errors import InputError
 from tfadvseg.progress import Progress, silent
-
-MOST_THREADS = 8  # each may hold a whole volume
 
 
 class Intensity(NamedTuple):
@@ -119,7 +115,7 @@ def inspect_all(
         except InputError as error:
             return error
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as threads:
+    with reading_threads() as threads:
         results = list(progress(threads.map(look, cases), len(cases)))
     facts = [result for result in results if isinstance(result, CaseFacts)]
     broken = {

@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from tfadvseg.exact import exactly
 from tfadvseg.inference.engines.signature import Arrays, GraphRefusal, Signature, Signatures
-from tfadvseg.inference.exact import exactly
 
 
 def release() -> str:
