@@ -185,7 +185,7 @@ def _warn_of_unjudged(facts: Sequence[CaseFacts], split: Split, config: Config) 
         warnings.warn(text, DataWarning, stacklevel=3)
     unjudged = sorted(shown(split.labelled) - judged)
     if judged and unjudged:
-        names = ", ".join((config.classes or ())[index] for index in unjudged)
+        names = some([(config.classes or ())[index] for index in unjudged])
         text = f"{names}: in no mask of the validation patients, so it has no part in best.keras"
         if config.recipe == "strong":
             text += ", nor in what recipe strong trusts: unlabelled images will not teach it"

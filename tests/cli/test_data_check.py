@@ -233,3 +233,11 @@ def test_the_command_as_a_process_without_tensorflow(phantom, tmp_path):
     command = [sys.executable, "-m", "tfadvseg.cli", "data", "check", str(phantom)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1
+
+
+def test_an_image_in_place_of_a_mask_is_named_where_nobody_names_the_classes(phantom):
+    (phantom / "dataset.json").unlink()
+    image = sorted((phantom / "images").iterdir())[0]
+    (phantom / "masks" / image.name).write_bytes(image.read_bytes())
+    result = call(phantom, status=2)
+    assert f"{image.name}: " in result.stderr and "an image in place of a mask?" in result.stderr

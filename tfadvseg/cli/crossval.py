@@ -124,7 +124,10 @@ def _estimate(
 
     with quiet_tensorflow():
         from tfadvseg.crossval.timing import estimate
-    with console.status("Timing a few steps of each recipe"):
+    what = "Timing a few steps of each recipe"
+    if not console.is_terminal:  # shows no status
+        console.print(f"{what} ...")
+    with console.status(what):
         time = estimate(plan, folder)
     # A run that is measured alone has the whole machine; finished ones shared it.
     at_once = jobs if time.finished else max(1, len(gpus))

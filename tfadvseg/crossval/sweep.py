@@ -103,6 +103,7 @@ class Sweep:
             speed_estimate_period=timedelta(days=365).total_seconds(),
         )
         self.task = self.progress.add_task("runs", total=len(runs))
+        self.began, self.before = time.monotonic(), sum(self.shares.values())
         self._show()
 
     def make(self) -> dict[str, str]:
@@ -167,10 +168,15 @@ class Sweep:
         self.folder.write("failures.json", self.failures)
         self.shares[name] = 1.0
         left = len(self.waiting) + len(self.working)
-        remaining = self.progress.tasks[0].time_remaining
-        about = f"; about {duration(remaining)} left" if left and remaining else ""
+        about = f"; about {duration(self._remaining())} left" if left else ""
         line = f"{len(self.shares) - left}/{len(self.shares)} {name}: {told}{about}"
         self.console.print(line, soft_wrap=True, markup=False)
+
+    def _remaining(self) -> float:
+        """Seconds to come, if they go on as since the call began; a run has ended since."""
+        done = sum(self.shares.values())
+        speed = (done - self.before) / (time.monotonic() - self.began)
+        return (len(self.shares) - done) / speed if speed else 0.0
 
 
 def run_sweep(

@@ -237,9 +237,11 @@ def _expand(path: Path) -> list[Path]:
     if path.is_dir():
         images = [path] if dicom.is_series_folder(path) else list_images(path)
         if not images:
+            inner = path / "images"
+            mend = f"; did you mean {inner}?" if inner.is_dir() else ""
             raise InputError(
                 f"{path}: no image in this folder; expected a DICOM series, or files that end in "
-                f"{', '.join(SUFFIXES)}"
+                f"{', '.join(SUFFIXES)}{mend}"
             )
         return images
     if not path.is_file():

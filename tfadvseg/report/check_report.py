@@ -130,7 +130,7 @@ def _figure(thumbnail: Thumbnail) -> str:
     number, slices = thumbnail.slice_number, thumbnail.slices
     where = [f"slice {number} of {slices}"] if slices > 1 else []
     what = [] if thumbnail.labelled else ["no mask"]
-    facts = ", ".join([f"patient {thumbnail.patient}", *where, *what])
+    facts = ", ".join([thumbnail.patient, *where, *what])
     return page.picture(thumbnail.url, thumbnail.case, f"{thumbnail.case}\n{facts}")
 
 

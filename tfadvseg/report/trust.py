@@ -9,15 +9,16 @@ from tfadvseg.report import charts
 from tfadvseg.report.charts import Axis, Point, Series, Style, chart, legend, linear_axis
 from tfadvseg.report.page import group
 
+# The colours of the classes in pictures, as far as they are dark enough for lines.
 STYLES = (
     Style(charts.BLACK, "square"),
-    Style(charts.BLUE, "circle", "6 3"),
-    Style(charts.VERMILLION, "triangle", "2 2"),
+    Style(charts.ORANGE, "circle", "6 3"),
+    Style(charts.SKY, "triangle", "2 2"),
     Style(charts.GREEN, "diamond", "8 2 2 2"),
-    Style(charts.PURPLE, "circle", "2 2"),
-    Style(charts.ORANGE, "square", "6 3"),
+    Style(charts.BLUE, "circle", "2 2"),
+    Style(charts.VERMILLION, "square", "6 3"),
 )
-TARGET = Style(charts.SKY, "diamond", "2 4")
+TARGET = Style(charts.PURPLE, "diamond", "2 4")
 SHARE = Axis("", 0.0, 1.0, tuple((n / 5, f"{n / 5:.1f}") for n in range(6)))
 NOTE = (
     "Kept: of the unlabelled pixels predicted as a class, the share whose pseudo-label is used, a "

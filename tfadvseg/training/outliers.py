@@ -53,11 +53,11 @@ class Distances:
         return sorted(beyond, key=lambda name: -self.patients[name])
 
     def __str__(self) -> str:
-        names = [f"{name} ({self.patients[name]:.1f})" for name in self.outliers]
+        names = [f"{name} ({self.patients[name]:.2f})" for name in self.outliers]
         return (
             f"{len(names)} of {len(self.patients)} unlabelled patients are unlike the labelled "
-            f"ones, from another scanner or another part of the body: {some(names)}; their "
-            f"distance is above {self.limit:.1f}"
+            f"ones, perhaps from another scanner or part of the body: {some(names)}; their "
+            f"distance is above {self.limit:.2f}"
         )
 
 

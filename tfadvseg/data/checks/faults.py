@@ -11,6 +11,8 @@ from tfadvseg.data.checks.facts import CaseFacts
 from tfadvseg.data.checks.findings import Finding, Parts, about, alike, has_foreground
 from tfadvseg.data.folders.text import some
 
+MOST_UNNAMED = 64  # values of a mask whose classes nobody names
+
 
 def find_errors(
     parts: Parts,
@@ -37,9 +39,11 @@ def find_errors(
 
 def _classes(parts: Parts, classes: Sequence[str] | None, ignore_label: int) -> list[Finding]:
     void = _no_class(parts, ignore_label)
-    if void or classes is None:
+    if void:
         return void
     facts = [fact for part in parts.values() for fact in part]
+    if classes is None:
+        return _too_many_values(facts)
     return _unknown_classes(facts, classes, ignore_label)
 
 
@@ -62,6 +66,19 @@ def _no_class(parts: Parts, ignore_label: int) -> list[Finding]:
             f"{ignore_label} alone, and {ignore_label} is the ignored value; {mend}"
         )
     return about("class", masks, text)
+
+
+def _too_many_values(facts: Sequence[CaseFacts]) -> list[Finding]:
+    """Where nobody names the classes, an image in place of a mask would make up hundreds."""
+    wrong = [fact for fact in facts if len(fact.labels or ()) > MOST_UNNAMED]
+    most = max((len(fact.labels or ()) for fact in wrong), default=0)
+    return about(
+        "class",
+        wrong,
+        f"{some([str(fact.case.mask) for fact in wrong])}: {most} values, expected at most "
+        f"{MOST_UNNAMED} in a mask whose classes have no names: an image in place of a mask? If "
+        "they are classes, name them in dataset.json",
+    )
 
 
 def _unknown_classes(
