@@ -21,7 +21,7 @@ def test_examples_are_valid(path):
 
 @pytest.mark.slow
 def test_the_papers_configuration_builds_and_takes_a_step():
-    """64 filters, six-layer discriminator; one small image of each kind, for a small machine."""
+    """512x512, 64 filters, six-layer discriminator; the step is of small images."""
     settings = read_settings(Path(__file__).parent.parent / "examples" / "paper.yaml")
     config = Config.from_mapping(
         {**settings, "classes": ["background", "aorta", "pulmonary artery"], "channels": 1}
@@ -30,6 +30,8 @@ def test_the_papers_configuration_builds_and_takes_a_step():
     model = build_model(config.replace(epochs=None, steps=10))
     assert len([v for v in model.discriminator.trainable_variables if v.ndim == 4]) == 6
     assert model.discriminator.reduction == 64
+    assert config.size() == (512, 512)
+    assert model.segmenter.compute_output_shape((1, 512, 512, 1)) == (1, 512, 512, 3)
     image = tf.random.stateless_uniform((1, 128, 128, 1), (0, 0))
     mask = tf.cast(image[..., 0] * 3, tf.int32)
     before = model.segmenter.get_weights()[0]

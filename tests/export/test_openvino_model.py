@@ -94,12 +94,11 @@ def test_a_pixel_size_is_an_input(make_run, tmp_path):
     np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=0.1)
 
 
-def test_eight_bits_and_what_they_cost(trained_run, most_loss, tmp_path, monkeypatch):
-    monkeypatch.setattr("tfadvseg.export.int8.MOST_LOSS", most_loss)
+def test_eight_bits_and_what_they_cost(trained_run, tmp_path):
     folder, _, cost = export_openvino(trained_run, tmp_path / "discs", int8=True)
     assert cost.validation_cases == 3 and cost.calibration_slices == 6
     dice = evaluate(trained_run, split="val")["pooled"]["foreground"]["dice"]
-    assert cost.dice_float32 == dice > 0.7 and cost.dice_int8 >= dice - most_loss
+    assert cost.dice_float32 == dice > 0.7 and cost.dice_int8 >= dice - 0.005
     eight, all_of_them = quantised_layers(folder)
     assert eight == all_of_them > 5
     # What the file says is what was scored.

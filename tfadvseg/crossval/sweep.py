@@ -168,15 +168,16 @@ class Sweep:
         self.folder.write("failures.json", self.failures)
         self.shares[name] = 1.0
         left = len(self.waiting) + len(self.working)
-        about = f"; about {duration(self._remaining())} left" if left else ""
+        about = f"; about {self._remaining()} left" if left else ""
         line = f"{len(self.shares) - left}/{len(self.shares)} {name}: {told}{about}"
         self.console.print(line, soft_wrap=True, markup=False)
 
-    def _remaining(self) -> float:
-        """Seconds to come, if they go on as since the call began; a run has ended since."""
-        done = sum(self.shares.values())
-        speed = (done - self.before) / (time.monotonic() - self.began)
-        return (len(self.shares) - done) / speed if speed else 0.0
+    def _remaining(self) -> str:
+        """The time to come, if runs go on as since the call began."""
+        total, done = len(self.shares), sum(self.shares.values())
+        if done <= self.before:  # what was evaluated had been trained before
+            return "an unknown time"
+        return duration((time.monotonic() - self.began) * (total - done) / (done - self.before))
 
 
 def run_sweep(

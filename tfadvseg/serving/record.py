@@ -15,7 +15,7 @@ from tfadvseg.serving.status import ServingError, internal
 
 log = logging.getLogger(__name__)
 
-CLOCK_LAG = 0.05  # seconds that a client's clock may be ahead: it began when the request was sent
+CLOCK_LAG = 0.1  # seconds that a client's clock may be ahead: it began when the request was sent
 
 
 class Room:
