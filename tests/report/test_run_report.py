@@ -39,6 +39,7 @@ def test_what_fit_writes_at_its_end(judged, read_page):
     assert f"calibrated: ECE {after:.3f}" in page.text
     assert f"mean error {metrics['quality']['mean_absolute_error']:.3f}" in page.text
     assert "Labelled patients: phantom" in page.text and "lambda_semi" in page.text
+    assert "no HD95: the images do not tell their pixel size" in page.text
 
 
 def test_a_run_without_a_case_to_judge_it(judged, tmp_path, read_page):

@@ -24,6 +24,7 @@ from tfadvseg.report.results import (
 )
 from tfadvseg.report.statistics import FEWEST, interval
 from tfadvseg.report.table import Cell, Table, headings, number, spread, to_html
+from tfadvseg.report.tables import distance_note
 from tfadvseg.report.trust import NOTE as TRUST
 from tfadvseg.report.trust import trust_charts
 from tfadvseg.run_folder import RunFolder, write_text
@@ -158,7 +159,8 @@ def _scores(result: Result) -> str:
             (Cell(name), *(_over_patients(result, name, measure) for measure in COLUMNS))
             for name in (*result.classes[1:], FOREGROUND)
         ),
-        "S is specificity, P precision; HD95 is in mm and leaves out structures that were missed.",
+        "S is specificity, P precision; "
+        + distance_note(measured=bool(result.values(FOREGROUND, "hd95_mm"))),
     )
     scores = {
         **result.pooled["per_class"],

@@ -186,16 +186,19 @@ def _lacking(runs: Sequence[Run]) -> str:
     return "" if done == len(runs) else f"{done} of {len(runs)} runs"
 
 
+def distance_note(*, measured: bool) -> str:
+    """What HD95 is, or why there is none."""
+    if measured:
+        return "HD95 is in mm and leaves out structures that were missed."
+    return "no HD95: the images do not tell their pixel size."
+
+
 def _note(sweep: Sweep) -> str:
     folds, seeds = (
         count(sweep.folds, "fold"),
         count(len({run.seed for run in sweep.runs}), "seed"),
     )
-    distance = (
-        "HD95 is in mm and leaves out structures that were missed."
-        if sweep.measured("hd95_mm")
-        else "no HD95: the images do not tell their pixel size."
-    )
+    distance = distance_note(measured=sweep.measured("hd95_mm"))
     return (
         f"Mean and standard deviation over {folds} and {seeds}. The value of a run is the mean "
         "over its test patients, that of a patient the mean over the classes but "
