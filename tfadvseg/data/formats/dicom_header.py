@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from tfadvseg.data.formats import volumes
+from tfadvseg.data.formats import itk, volumes
 from tfadvseg.data.formats.dicom_elements import check_dicom
 from tfadvseg.data.formats.dicom_grid import Plane
 from tfadvseg.data.formats.soundness import MOST_BYTES, Unsound
@@ -95,11 +95,8 @@ class Header:
                 ) from error
             raise InputError(f"{path}: damaged: {error}; export it again") from error
         self.path = path
-        self._reader = sitk.ImageFileReader()
-        self._reader.SetImageIO("GDCMImageIO")
-        self._reader.SetFileName(str(path))
         with _readable(path):
-            self._reader.ReadImageInformation()
+            self._reader = itk.read_header(path, "GDCMImageIO")
         self._check_announced()
 
     def text(self, tag: str) -> str:
@@ -172,7 +169,7 @@ class Header:
         Without a distance of pixels there is no geometry.
         """
         with _readable(self.path):
-            image = volumes.to_image(self._reader.Execute())
+            image = volumes.to_image(itk.read_pixels(self._reader))
         return image if self.has_spacing else Image(image.voxels, None)
 
     @cached_property

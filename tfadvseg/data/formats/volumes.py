@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from tfadvseg.data.formats import itk
 from tfadvseg.data.formats.meta_image import check_meta_image
 from tfadvseg.data.formats.nifti import read_voxels
 from tfadvseg.data.formats.soundness import MOST_PIXELS_A_BYTE, Unsound, check_bytes
@@ -26,8 +27,6 @@ READERS = {
     ".nrrd": "NrrdImageIO",
 }
 SUFFIXES = tuple(READERS)
-
-sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what is wrong comes as an exception, once
 
 
 def read_volume(path: Path, *, frames_are_channels: bool = False) -> Image:
@@ -46,10 +45,7 @@ def read_volume(path: Path, *, frames_are_channels: bool = False) -> Image:
     with _sound(path):
         if image_io == "MetaImageIO":
             check_meta_image(path)
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO(image_io)
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
+        reader = itk.read_header(path, image_io)
         size = reader.GetSize()
         if len(size) > 3 and not frames_are_channels and any(n > 1 for n in size[3:]):
             raise InputError(
@@ -59,7 +55,7 @@ def read_volume(path: Path, *, frames_are_channels: bool = False) -> Image:
         if image_io == "NiftiImageIO":
             return Image(read_voxels(path), _geometry(reader))
         _check_announced(path, reader)
-        return to_image(reader.Execute())
+        return to_image(itk.read_pixels(reader))
 
 
 @contextmanager
@@ -117,7 +113,7 @@ def write_volume(path: Path, image: Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as scratch:
         try:
-            sitk.WriteImage(volume, str(Path(scratch) / path.name), useCompression=True)
+            itk.write_image(volume, Path(scratch) / path.name)
             del volume
             read_volume(Path(scratch) / path.name)  # a full disk is no error to every writer
         except (RuntimeError, InputError) as error:
