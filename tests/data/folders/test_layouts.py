@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import warnings
 
@@ -421,6 +422,14 @@ def test_a_pool_takes_each_file_for_an_image(tmp_path):
     assert all(case.mask is None for case in cases)
     with pytest.raises(InputError, match=f"did you mean {root / 'imagesTr'}"):
         read_unlabelled_folder(root, PATTERN)
+
+
+def test_what_is_no_pool_is_refused(tmp_path):
+    (tmp_path / "x.txt").write_text("")
+    for name, what in (("x.txt", "a file"), ("no", "no such folder")):
+        words = f"{name}: {what}; expected a folder of images, or a CSV table"
+        with pytest.raises(InputError, match=re.escape(words)):
+            read_unlabelled_folder(tmp_path / name)
 
 
 def test_a_pool_may_be_a_csv_table(tmp_path):

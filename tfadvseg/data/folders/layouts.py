@@ -57,7 +57,7 @@ def list_pool(root: Path) -> Listing:
     """
     if is_table(root):
         return _list_table(root, needed=("image",))
-    _check_folder(root)
+    _check_folder(root, "a folder of images")
     folder = root / "images" if (root / "images").is_dir() else root
     return Listing(folder, paired(_images_of(folder), {}, (folder, folder)))
 
@@ -71,12 +71,13 @@ def _list_folder(root: Path) -> Listing:
     return Listing(folder, paired(_images_of(folder), found, (folder, masks)))
 
 
-def _check_folder(root: Path) -> None:
+def _check_folder(root: Path, expected: str = "a folder with images/ in it") -> None:
+    expected = f"expected {expected}, or a CSV table"
     if root.is_file():
-        raise InputError(f"{root}: a file; expected a folder with images/ in it, or a CSV table")
+        raise InputError(f"{root}: a file; {expected}")
     if not root.is_dir():
         kind = "table" if root.suffix.lower() == ".csv" else "folder"
-        raise InputError(f"{root}: no such {kind}; expected a data folder with images/ in it")
+        raise InputError(f"{root}: no such {kind}; {expected}")
 
 
 def _images_of(folder: Path) -> dict[str, Source]:
