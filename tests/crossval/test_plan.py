@@ -76,7 +76,8 @@ def test_paper_without_unlabelled_images_is_trained_as_adversarial_once(material
 
 def test_every_recipe_that_becomes_another_is_named(material, wanted):
     for recipes, named in (("supervised,strong", "strong"), ("paper,strong", "paper and strong")):
-        assert f"adversarial: {named}." in make_plan(material(), wanted(recipes=recipes)).summary()
+        plan = make_plan(material(val_patients=2), wanted(recipes=recipes))
+        assert f"adversarial: {named}." in plan.summary()
 
 
 def test_a_pool_leaves_paper_what_it_is_at_all_fractions(material, wanted):
@@ -118,7 +119,7 @@ def test_what_a_recipe_would_refuse_is_refused_in_the_plan(material, wanted, set
     asked = wanted(recipes="supervised,strong")
     with pytest.raises(InputError, match=words):
         make_plan(material(unlabelled=["x"], **settings), asked)
-    make_plan(material(unlabelled=["x"]), asked)
+    make_plan(material(unlabelled=["x"], val_patients=2), asked)
 
 
 def test_a_fraction_of_less_than_half_a_patient_is_refused(material, wanted):
@@ -142,6 +143,14 @@ def test_labels_that_lack_a_class_are_told(material, wanted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_plan(material(classes_of), wanted(fractions="1/2,1/4"))
+
+
+def test_strong_with_one_validation_patient_is_told(material, wanted):
+    words = r"strong: in 3 of 3 folds, .* one patient; with two or more \(val_patients\)"
+    with pytest.warns(DataWarning, match=words):
+        make_plan(material(), wanted(recipes="strong"))
+    make_plan(material(val_patients=2), wanted(recipes="strong"))  # else a warning is an error
+    make_plan(material(), wanted(recipes="paper"))
 
 
 def test_settings_that_the_folds_decide(material, wanted):

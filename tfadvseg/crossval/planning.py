@@ -55,6 +55,7 @@ def make_plan(material: Material, wanted: Wanted) -> Plan:
     _warn_of_subsets(runs, folds, material)
     plan = Plan(config, wanted, folds, images, runs)
     _check_runs(plan)
+    _warn_of_trust(plan)
     return plan
 
 
@@ -67,6 +68,21 @@ def _check_runs(plan: Plan) -> None:
                 "recipe strong: its thresholds are found on validation patients, and val_patients "
                 "leaves none; set it to 1 or more, or leave the recipe out"
             )
+
+
+def _warn_of_trust(plan: Plan) -> None:
+    """Tells where pseudo-labels are judged on a single patient."""
+    judging = {
+        run.fold: plan.folds[run.fold].val
+        for run in plan.trainings.values()
+        if run.trained_as == "strong"
+    }
+    single = sum(len(patients) == 1 for patients in judging.values())
+    if single:
+        _warn(
+            f"recipe strong: in {single} of {len(plan.folds)} folds, what pseudo-labels are worth "
+            "is judged on one patient; with two or more (val_patients) it is surer"
+        )
 
 
 def _folds(material: Material, number: int) -> tuple[Fold, ...]:
