@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -8,9 +9,10 @@ from tfadvseg.data.folders.cases import Case
 from tfadvseg.data.geometry import Geometry
 from tfadvseg.data.image import Image, Source
 from tfadvseg.data.io import write_mask
-from tfadvseg.errors import DataWarning
-from tfadvseg.evaluation import evaluate, score_cases
+from tfadvseg.errors import DataWarning, InputError
+from tfadvseg.evaluation import cases_of_split, evaluate, score_cases
 from tfadvseg.metrics import mean
+from tfadvseg.run_folder import RunFolder, write_text
 
 
 class Copier:
@@ -81,3 +83,56 @@ def test_it_is_told_how_many_cases_were_trained_on(make_run, shared_phantom, tmp
         evaluate(run, data=shared_phantom)
     evaluate(run, data=shared_phantom, split="test")  # where warnings are errors
     evaluate(run, data=shutil.copytree(shared_phantom, tmp_path / "others"))
+
+
+@pytest.fixture
+def run_of(tmp_path):
+    """Makes a run folder with nothing but settings: `data`, two classes, a window for CT."""
+
+    def make(data, classes=("background", "aorta", "pulmonary artery")):
+        folder = RunFolder(tmp_path / "run")
+        folder.create()
+        settings = Config(data=str(data), classes=classes, channels=1, window=(0.0, 255.0))
+        write_text(folder.path / "config.yaml", settings.to_yaml())
+        folder.write_json("split.json", {"test": ["phantom000_slice00"]})
+        return folder
+
+    return make
+
+
+def describe(data, **changes):
+    content = json.loads((data / "dataset.json").read_text()) | changes
+    (data / "dataset.json").write_text(json.dumps(content))
+
+
+def test_other_data_whose_indices_mean_other_classes_are_refused(phantom, run_of):
+    folder = run_of("elsewhere")
+    describe(phantom, labels={"background": 0, "aorta": 2, "pulmonary artery": 1})
+    words = (
+        "expected the classes in the order of the run, background, aorta, pulmonary artery, "
+        "received background, pulmonary artery, aorta; write the masks"
+    )
+    with pytest.raises(InputError, match=words):
+        cases_of_split(folder, phantom, "test")
+    with pytest.raises(InputError, match=words):
+        evaluate(folder.path, data=phantom, predictor=Copier())
+
+
+def test_other_names_and_another_window_are_told(phantom, run_of):
+    folder = run_of("elsewhere")
+    cases_of_split(folder, phantom, "test")  # all alike: a warning would be an error
+    describe(phantom, labels={"background": 0, "aorta": 1})
+    cases_of_split(folder, phantom, "test")  # a class less says nothing else of the others
+    describe(phantom, labels={"background": 0, "aorta": 1, "PA": 2})
+    with pytest.warns(DataWarning, match="the classes background, aorta, PA are taken for the run"):
+        cases_of_split(folder, phantom, "test")
+    describe(phantom, labels={"background": 0, "aorta": 1}, window="angiography")
+    told = r"its window, angiography, is not used: the run was trained with \(0.0, 255.0\)"
+    with pytest.warns(DataWarning, match=told):
+        cases_of_split(folder, phantom, "test")
+
+
+def test_names_and_window_that_a_run_gave_its_own_data_are_not_told(phantom, run_of):
+    folder = run_of(phantom, ("background", "pulmonary artery", "aorta"))
+    describe(phantom, window="angiography")
+    assert [case.name for case in cases_of_split(folder, phantom, "test")] == ["phantom000_slice00"]

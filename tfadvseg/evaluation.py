@@ -11,13 +11,14 @@ import numpy as np
 
 from tfadvseg import metrics
 from tfadvseg.calibrating import calibrate
+from tfadvseg.config import Config
 from tfadvseg.data.folders.cases import Case, read_data_folder
 from tfadvseg.data.geometry import slicing
 from tfadvseg.data.io import read_image, read_mask
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.inference.predictor import Predictor, SlicePredictor
 from tfadvseg.inference.quality import Calibration
-from tfadvseg.preparation import check_cases
+from tfadvseg.preparation import check_alike, check_cases
 from tfadvseg.progress import Progress, silent
 from tfadvseg.run_folder import RunFolder
 from tfadvseg.self_assessment import SelfAssessment
@@ -136,7 +137,7 @@ def evaluate(
 
 def _warn_of_trained(folder: RunFolder, root: Path, cases: Sequence[Case]) -> None:
     """Says how many of the cases of the run's own data it has learnt from."""
-    if root.resolve() == Path(str(folder.read_config().data)).resolve():
+    if _is_own(root, folder.read_config()):
         names = set(folder.read_json("split.json")["labelled"])
         trained = sum(case.name in names for case in cases)
         warnings.warn(
@@ -173,8 +174,16 @@ def _labelled(folder: RunFolder, root: Path) -> dict[str, Case]:
     """The cases of a data folder that have a mask, by name."""
     if not root.exists():
         raise InputError(f"{root}: no such folder; say where the data is: --data DIR")
-    cases = read_data_folder(root, **folder.read_config().reading()).cases
-    return {case.name: case for case in cases if case.mask}
+    config = folder.read_config()
+    data = read_data_folder(root, **config.reading())
+    if not _is_own(root, config):
+        check_alike(data, config)
+    return {case.name: case for case in data.cases if case.mask}
+
+
+def _is_own(root: Path, config: Config) -> bool:
+    """Whether a folder is the one that the run was trained on."""
+    return root.resolve() == Path(str(config.data)).resolve()
 
 
 def _per_patient(

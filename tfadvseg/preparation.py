@@ -11,18 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from tfadvseg.config import Config
+from tfadvseg.config import DEFAULT_WINDOW, Config
 from tfadvseg.data.checks.facts import CaseFacts, inspect_all
 from tfadvseg.data.checks.faults import find_errors
 from tfadvseg.data.checks.findings import Finding, by_part, class_names, lines, unusable
 from tfadvseg.data.checks.oddities import find_warnings
-from tfadvseg.data.folders.cases import Case, check_pool, read_data_folder, read_unlabelled_folder
+from tfadvseg.data.folders.cases import (
+    Case,
+    DataFolder,
+    check_pool,
+    read_data_folder,
+    read_unlabelled_folder,
+)
 from tfadvseg.data.folders.split import Split, patients_of, split_cases
 from tfadvseg.data.folders.text import some
 from tfadvseg.errors import DataWarning, InputError
 from tfadvseg.progress import Progress, silent
 from tfadvseg.recipes import USE_UNLABELLED
-from tfadvseg.windows import BY_CHANNEL, Window
+from tfadvseg.windows import BY_CHANNEL, Window, limits
 
 
 def prepare(config: Config, progress: Progress = silent) -> tuple[Config, Split]:
@@ -139,6 +145,36 @@ def check_cases(cases: Sequence[Case], config: Config, progress: Progress = sile
         channels=config.channels,
     )
     _refuse((*unusable(broken), *errors, *_without_spacing(facts, config)))
+
+
+def check_alike(data: DataFolder, config: Config) -> None:
+    """Refuses masks in which an index means another class than in the run, where both have names.
+
+    Warns of other names, which may mean the same, and of a window that is not the run's.
+
+    Args:
+        data: other data than the run's.
+        config: the settings of the run.
+
+    Raises:
+        InputError: if a class of the run has another index there.
+    """
+    names, theirs = config.classes or (), data.classes or ()
+    moved = [name for name in theirs if name in names and theirs.index(name) != names.index(name)]
+    if moved:
+        raise InputError(
+            f"{data.root}: expected the classes in the order of the run, {some(names)}, received "
+            f"{some(theirs)}; write the masks with the indices of the run"
+        )
+    if any(one != other for one, other in zip(theirs, names, strict=False)):
+        text = f"{data.root}: the classes {some(theirs)} are taken for the run's, {some(names)}"
+        warnings.warn(text, DataWarning, stacklevel=3)
+    used = config.window or DEFAULT_WINDOW
+    if data.window is not None and limits(data.window) != limits(used):
+        text = (
+            f"{data.root}: its window, {data.window}, is not used: the run was trained with {used}"
+        )
+        warnings.warn(text, DataWarning, stacklevel=3)
 
 
 def _discriminator(facts: Sequence[CaseFacts], config: Config) -> dict[str, Any]:
